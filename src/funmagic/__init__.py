@@ -1,0 +1,1 @@
+"""FunMagic: a self-hostable storefront for AI tools."""

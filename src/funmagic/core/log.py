@@ -1,0 +1,86 @@
+"""Structured logs: one JSON object a line in production, readable lines in development.
+
+The id of a request is bound to every line written while it is served, and travels with the jobs it
+starts, so one id finds the whole story.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+
+from funmagic.core.settings import Settings
+
+SECRET_NAME = re.compile(r"(token|secret|password|authorization|cookie|api_?key|credential)", re.I)
+REQUEST_ID = re.compile(r"\A[A-Za-z0-9_-]{8,64}\Z")
+
+
+def configure(settings: Settings) -> None:
+    """Set up structlog and route the standard library's loggers through it."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _redact,
+    ]
+    renderer: structlog.typing.Processor
+    if settings.log_format == "json":
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    for noisy in ("botocore", "aiobotocore", "asyncio", "httpx", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def logger(name: str) -> Any:
+    """The logger of one module."""
+    return structlog.stdlib.get_logger(name)
+
+
+def bind(**values: str) -> None:
+    """Put values on every line written from here on in this context."""
+    bind_contextvars(**values)
+
+
+def clear() -> None:
+    """Forget what was bound: the start of a new request or job."""
+    clear_contextvars()
+
+
+def request_id() -> str | None:
+    """The id bound to this context, to be sent along with a job."""
+    value = get_contextvars().get("request_id")
+    return value if isinstance(value, str) else None
+
+
+def _redact(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name in event:
+        if SECRET_NAME.search(name):
+            event[name] = "[redacted]"
+    return event

@@ -1,0 +1,158 @@
+"""Pure ASGI layers around the whole application, outermost first.
+
+``RequestLog`` gives every request an id and one log line; ``SecurityHeaders`` gives every answer
+its headers; ``SameOrigin`` refuses unsafe requests that ride on a cookie from another site.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from funmagic.core import log as logs
+from funmagic.core.ids import new_id
+from funmagic.core.log import REQUEST_ID, logger
+
+log = logger("funmagic.request")
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header called ``name`` (lower case), or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return None
+
+
+class RequestLog:
+    """Binds ``request_id`` (taken from ``X-Request-Id`` where well-formed) and logs the outcome."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = header(scope, b"x-request-id")
+        request_id = given if given and REQUEST_ID.match(given) else new_id().hex
+        logs.clear()
+        logs.bind(request_id=request_id)
+        started = time.perf_counter()
+        status = 0
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tagged)
+        finally:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            )
+
+
+class SecurityHeaders:
+    """Content-Security-Policy and its relatives on every answer, error pages included."""
+
+    def __init__(self, app: ASGIApp, *, storage_origin: str, https: bool) -> None:
+        self._app = app
+        policy = "; ".join(
+            (
+                "default-src 'self'",
+                "script-src 'self'",
+                "style-src 'self'",
+                f"img-src 'self' blob: data: {storage_origin}",
+                f"connect-src 'self' {storage_origin}",
+                "font-src 'self'",
+                "object-src 'none'",
+                "base-uri 'none'",
+                "form-action 'self'",
+                "frame-ancestors 'none'",
+            )
+        )
+        headers = {
+            "content-security-policy": policy,
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "strict-origin-when-cross-origin",
+            "cross-origin-opener-policy": "same-origin",
+            "permissions-policy": "camera=(), microphone=(), geolocation=()",
+        }
+        if https:
+            headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, hardened)
+
+
+class SameOrigin:
+    """Unsafe requests must show that they come from our own pages, or carry ``Authorization``.
+
+    Evidence is ``Sec-Fetch-Site: same-origin`` (or ``none``: typed by the person), else an ``Origin``
+    equal to the address the product is served at. No evidence means refusal: a browser always
+    sends one of them with an unsafe request, and a program sends ``Authorization``.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Iterable[str], exempt: Iterable[str] = ()) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+        self._exempt = tuple(exempt)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._is_fine(scope):
+            await self._app(scope, receive, send)
+            return
+        body = (
+            b'{"error":{"type":"cross_site","message":'
+            b'"This request did not come from our own pages."}}'
+        )
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 403,
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _is_fine(self, scope: Scope) -> bool:
+        if scope["method"] in SAFE_METHODS or scope["path"].startswith(self._exempt or ("\0",)):
+            return True
+        if header(scope, b"authorization") is not None:
+            return True
+        site = header(scope, b"sec-fetch-site")
+        if site is not None:
+            return site in {"same-origin", "none"}
+        origin = header(scope, b"origin")
+        return origin is not None and self._normal(origin) in self._origins
+
+    @staticmethod
+    def _normal(origin: str) -> str:
+        parts = urlsplit(origin)
+        return f"{parts.scheme}://{parts.netloc}"

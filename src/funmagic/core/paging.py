@@ -1,0 +1,55 @@
+"""Keyset pages: a cursor names the last row seen, so page one and page thousand cost the same."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, Generic, TypeVar
+
+from funmagic.core.errors import Invalid
+from funmagic.core.http import CamelModel
+from funmagic.core.i18n import N_
+
+T = TypeVar("T")
+
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 20
+MAX_CURSOR_CHARS = 400
+
+
+class Page(CamelModel, Generic[T]):
+    """Rows and the cursor of the next page; ``nextCursor`` is null at the end."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+def encode_cursor(*key: str | int) -> str:
+    """An opaque cursor from the last row's sort key."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
+    """The sort key, checked against ``types``. Raises :class:`Invalid`."""
+    try:
+        if len(cursor) > MAX_CURSOR_CHARS:
+            raise ValueError
+        padded = cursor + "=" * (-len(cursor) % 4)
+        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if not isinstance(key, list) or len(key) != len(types):
+            raise ValueError
+        if any(type(part) is not kind for part, kind in zip(key, types, strict=True)):
+            raise ValueError
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
+    return tuple(key)
+
+
+def check_limit(limit: int) -> int:
+    """``limit`` where it is 1..100. Raises :class:`Invalid`."""
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Invalid(
+            N_("A page has between 1 and 100 rows."), fields={"limit": "must be 1 to 100"}
+        )
+    return limit

@@ -1,0 +1,143 @@
+"""Settings: one typed class, read once from the environment.
+
+A start with something missing or malformed fails with one message that names all of it. Every
+secret may be given as ``NAME_FILE``, the path of a file that holds it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_NAMES = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+    "SMTP_URL",
+    "SECRET_KEYS",
+    "METRICS_TOKEN",
+)
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the message names every variable to fix."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Variable names are the field names in upper case."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    funmagic_env: Literal["production", "development"] = "production"
+    public_url: str = "http://localhost:8000"  # scheme and host that browsers see, no path
+    secret_keys: SecretStr = Field()  # "id:base64 of 32 bytes", comma-separated; the first encrypts
+    database_url: SecretStr = Field()
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    redis_url: SecretStr = Field()
+    s3_endpoint_url: str = Field()
+    s3_public_url: str = ""  # where browsers reach the same storage; default: the endpoint
+    s3_region: str = "us-east-1"
+    s3_access_key_id: SecretStr = Field()
+    s3_secret_access_key: SecretStr = Field()
+    s3_private_bucket: str = "funmagic-private"
+    s3_public_bucket: str = "funmagic-public"
+    smtp_url: SecretStr = Field()
+    mail_from: str = "FunMagic <no-reply@localhost>"
+    welcome_credits: int = Field(default=50, ge=0, le=1_000_000)
+    dev_inbox_dir: Path | None = None  # a Maildir to show at /dev/inbox; only `funmagic up` sets it
+    models_dir: Path = Path(".funmagic/models")  # weights of the local provider
+    worker_concurrency: int = Field(default=2, ge=1, le=64)
+    lease_s: float = Field(default=20.0, ge=1.0, le=300.0)  # a silent worker loses its task after this
+    reconcile_every_s: float = Field(default=3.0, ge=0.2, le=60.0)
+    queue_prefix: str = "bull"
+    trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
+    metrics_token: SecretStr | None = None
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("public_url", "s3_endpoint_url", "s3_public_url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError("must be an http:// or https:// address")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _has_keys(cls, value: SecretStr) -> SecretStr:
+        parse_secret_keys(value.get_secret_value())
+        return value
+
+    @property
+    def is_production(self) -> bool:
+        return self.funmagic_env == "production"
+
+    @property
+    def storage_origin(self) -> str:
+        """Scheme and host from which browsers load and to which they send files."""
+        return self.s3_public_url or self.s3_endpoint_url
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment. Raises :class:`SettingsError` naming everything that is wrong."""
+        given = _secrets_from_files()
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = [
+                f"  {'_'.join(str(part) for part in item['loc']).upper()}: {_plain(item['msg'])}"
+                for item in error.errors(include_input=False, include_url=False)
+            ]
+            raise SettingsError("These settings need attention:\n" + "\n".join(lines)) from None
+
+
+def parse_secret_keys(text: str) -> dict[str, bytes]:
+    """``id:base64`` pairs to ``{id: 32 bytes}`` in order. Raises ValueError without echoing keys."""
+    keys: dict[str, bytes] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key_id, _, encoded = part.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not key_id or len(key) != 32 or key_id in keys:
+            raise ValueError("must be id:base64 pairs of 32 bytes each, ids unique")
+        keys[key_id] = key
+    if not keys:
+        raise ValueError("must name at least one key")
+    return keys
+
+
+def _secrets_from_files() -> dict[str, str]:
+    given: dict[str, str] = {}
+    missing: list[str] = []
+    for name in SECRET_NAMES:
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            continue
+        try:
+            given[name.lower()] = Path(path).read_text().strip()
+        except OSError as error:
+            missing.append(f"  {name}_FILE: cannot be read ({error.strerror})")
+    if missing:
+        raise SettingsError("These settings need attention:\n" + "\n".join(missing))
+    return given
+
+
+def _plain(message: str) -> str:
+    return "is missing" if message == "Field required" else message.removeprefix("Value error, ")

@@ -1,0 +1,181 @@
+"""What an adapter promises: typed requests in, files and a cost out, trouble named.
+
+A *capability* is a kind of work a vendor can do, with one request type each. An *adapter* is one
+module that speaks one vendor's protocol. The task engine, never the adapter, decides when a call is
+made, writes down that it will be made, and writes down what came back; so an adapter is free of
+retries, of money and of the database.
+
+The life of one call, as the engine drives it:
+
+1. ``submit`` is called once. It answers :class:`Finished` where the vendor returns the result
+   directly, or :class:`Pending` with a handle where the vendor works in the background.
+2. The handle is stored. From then on only ``poll`` is called, by whichever worker holds the task.
+3. ``cancel`` asks the vendor to stop; what happened afterwards is still learned by ``poll``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Capability(StrEnum):
+    """A kind of work; each has exactly one request type in this module."""
+
+    BACKGROUND_REMOVAL = "background_removal"
+
+
+class Trouble(StrEnum):
+    """What went wrong at a vendor, in the only distinctions the product acts on."""
+
+    BUSY = "busy"  # rate limit or overload: the same call may succeed later
+    REFUSED = "refused"  # the vendor will not do this content
+    INVALID = "invalid"  # the input or an option is not acceptable
+    BROKEN = "broken"  # the vendor failed
+    TIMEOUT = "timeout"  # no answer in time
+    UNAUTHORISED = "unauthorised"  # our key is missing, wrong, or out of funds
+
+
+class ProviderError(Exception):
+    """A vendor's failure. ``vendor_message`` is for operators and is never shown to a user."""
+
+    def __init__(
+        self, trouble: Trouble, vendor_message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{trouble}: {vendor_message}")
+        self.trouble = trouble
+        self.vendor_message = vendor_message
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file on the worker's disk, alive as long as the call's work directory."""
+
+    path: Path
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundRemoval:
+    """Request of ``background_removal``: one upright RGB(A) PNG, JPEG or WebP.
+
+    Result: one PNG of the same width and height with an alpha channel.
+    """
+
+    image: File
+
+
+Request = BackgroundRemoval
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Files a vendor made. ``cost_usd_micros`` is what the call cost the operator."""
+
+    files: tuple[File, ...]
+    cost_usd_micros: int = 0
+    meta: Mapping[str, Any] = field(default_factory=dict)  # tokens, latency, request ids: no secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The vendor is working. ``handle`` is JSON and enough to find the job again after a crash."""
+
+    handle: Mapping[str, Any]
+    progress: int | None = None  # percent, where the vendor tells
+    poll_after_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    result: Result
+
+
+Answer = Pending | Finished
+
+
+class Options(BaseModel):
+    """Base of every options model: what an admin may set for one model of one capability."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an adapter can do for one capability. The first model is the recommended one."""
+
+    models: tuple[str, ...]
+    options_model: type[Options] = Options
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the vendor: decrypted credentials live here and nowhere else."""
+
+    credentials: BaseModel | None = field(default=None, repr=False)
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call's surroundings.
+
+    ``report`` takes a percentage 0..99 and may be awaited as often as the vendor speaks: the engine
+    thins it out. ``work_dir`` is the call's own empty directory and is deleted afterwards.
+    """
+
+    id: UUID
+    model: str
+    options: Options
+    connection: Connection
+    work_dir: Path
+    deadline_at: datetime
+    report: Callable[[int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``ok`` is None where the adapter cannot tell without spending money."""
+
+    ok: bool | None
+    message: str
+
+
+class Adapter(ABC):
+    """One vendor. Class attributes describe it; the methods raise only :class:`ProviderError`."""
+
+    key: str
+    label: str
+    offers: Mapping[Capability, Offer]
+    credentials_model: type[BaseModel] | None = None
+    # True where a create costs nothing and leaves nothing behind: after a crash between the intent
+    # and the answer the engine may simply submit again.
+    repeatable: bool = False
+
+    @abstractmethod
+    async def submit(self, request: Request, call: Call) -> Answer:
+        """Ask once. Never retries: a lost answer to a create may mean a paid job."""
+
+    @abstractmethod
+    async def poll(self, handle: Mapping[str, Any], call: Call) -> Answer:
+        """Ask how a background job is doing. Safe to repeat."""
+
+    @abstractmethod
+    async def cancel(self, handle: Mapping[str, Any], call: Call) -> None:
+        """Ask the vendor to stop a background job. Says nothing about whether it did."""
+
+    @abstractmethod
+    async def check_health(self, connection: Connection) -> Health:
+        """Say whether the vendor is reachable with these credentials, at no cost."""
+
+    async def close(self) -> None:
+        """Free what the adapter holds (pools, clients). Called once, at the worker's end."""
