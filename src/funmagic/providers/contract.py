@@ -83,7 +83,9 @@ class Result:
 
     files: tuple[File, ...]
     cost_usd_micros: int = 0
-    meta: Mapping[str, Any] = field(default_factory=dict)  # tokens, latency, request ids: no secrets
+    meta: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # tokens, latency, request ids: no secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,4 +165,3 @@ class Tool:
         if step_id is None:
             return self.steps[0]
         return next((step for step in self.steps if step.id == step_id), None)
-

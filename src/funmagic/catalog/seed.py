@@ -1,0 +1,72 @@
+"""The tools a fresh installation offers. Rows that exist are left as their admin wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.catalog import config
+from funmagic.core.ids import new_id
+from funmagic.toolkit import discovery
+
+TOOL_TYPES = (
+    ("photo", "Photo", 10),
+    ("3d", "3D", 20),
+)
+
+# slug, implementation, tool type, configuration
+TOOLS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    (
+        "background-remove",
+        "background-remove",
+        "photo",
+        {"steps": {"remove": {"priceCredits": 5, "provider": "local", "model": "u2netp"}}},
+    ),
+)
+
+ADD_TOOL_TYPE = text("""
+    INSERT INTO tool_types (id, name, display_name, sort_order)
+    VALUES (:id, :name, :display_name, :sort_order)
+    ON CONFLICT (name) DO NOTHING
+""")
+
+ADD_TOOL = text("""
+    INSERT INTO tools (id, slug, implementation, tool_type_id, title, description, is_featured,
+                       config)
+    SELECT :id, :slug, :implementation, tool_types.id, :title, :description, true, :config
+      FROM tool_types
+     WHERE tool_types.name = :tool_type
+    ON CONFLICT (slug) DO NOTHING
+""").bindparams(bindparam("config", type_=JSONB))
+
+
+async def seed(s: AsyncSession) -> None:
+    """Add the tool types and tools that are missing. Safe to repeat."""
+    for name, display_name, sort_order in TOOL_TYPES:
+        await s.execute(
+            ADD_TOOL_TYPE,
+            {
+                "id": new_id(),
+                "name": name,
+                "display_name": display_name,
+                "sort_order": sort_order,
+            },
+        )
+    for slug, implementation, tool_type, wanted in TOOLS:
+        plugin = discovery.tool(implementation)
+        checked = config.check(plugin, wanted)
+        await s.execute(
+            ADD_TOOL,
+            {
+                "id": new_id(),
+                "slug": slug,
+                "implementation": implementation,
+                "tool_type": tool_type,
+                "title": plugin.title,
+                "description": plugin.description,
+                "config": checked.model_dump(mode="json", by_alias=True),
+            },
+        )

@@ -1,0 +1,1 @@
+"""What vendors can do for us: the contract, their credentials, and the record of every call."""
