@@ -67,7 +67,7 @@ class MaildirSink:
         self._box = mailbox.Maildir(maildir, create=True)
 
     # The name and the arguments are aiosmtpd's hook.
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
         recipients = ", ".join(envelope.rcpt_tos).encode("ascii", "replace")
         self._box.add(b"X-Envelope-To: " + recipients + b"\r\n" + content)
@@ -75,7 +75,7 @@ class MaildirSink:
         return "250 kept"
 
     def _remove_oldest(self) -> None:
-        folder = Path(self._box._path) / "new"  # type: ignore[attr-defined]
+        folder = Path(self._box._path) / "new"
         by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         for path in by_age[:-_MESSAGES_KEPT]:
             path.unlink(missing_ok=True)

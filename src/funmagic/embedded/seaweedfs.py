@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import http
+import http.client
 import json
 import secrets
 import signal
 import sysconfig
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from funmagic.embedded.process import Child, StartFailed
-from funmagic.embedded.server import Server, Site, answers, child_environment, free_ports
+from funmagic.embedded.server import Server, Site, child_environment, free_ports
 
 REGION = "us-east-1"
 PRIVATE_BUCKET = "funmagic-private"
@@ -76,16 +76,15 @@ class SeaweedFS(Server):
         )
 
     def is_ready(self) -> bool:
-        """The gateway answers before its parts have found each other: ask for the buckets."""
-        if not answers(self._ports[0]):
-            return False
+        """Whether the S3 gateway answers its own health check."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=1)
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1) as response:
-                if response.status != 200:
-                    return False
-        except (urllib.error.URLError, OSError):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
             return False
-        return True
+        finally:
+            connection.close()
 
     def provide(self) -> None:
         """Make both buckets; one start's success is remembered, as the check itself is slow."""

@@ -62,7 +62,7 @@ class Server(ABC):
     def is_ready(self) -> bool:
         """Whether it answers; takes at most about a second."""
 
-    def provide(self) -> None:  # noqa: B027 (most servers have nothing to provide)
+    def provide(self) -> None:
         """Make what the application expects to find: a database, buckets. Repeatable."""
 
     @abstractmethod

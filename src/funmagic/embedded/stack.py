@@ -73,4 +73,4 @@ def sockets_directory() -> Iterator[Path]:
 
 def make_sockets_directory() -> Path:
     """macOS's own temporary directory is too deep, hence /tmp itself."""
-    return Path(tempfile.mkdtemp(prefix="fm-", dir="/tmp"))  # noqa: S108 (mkdtemp is private)
+    return Path(tempfile.mkdtemp(prefix="fm-", dir="/tmp"))
