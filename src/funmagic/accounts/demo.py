@@ -1,0 +1,28 @@
+"""The people of the demonstration: only `funmagic up` and the tests create them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.accounts.service import sign_up_or_find
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    email: str
+    name: str
+    role: str
+
+
+DEMO_USERS = (
+    DemoUser("ada@example.com", "Ada", "user"),
+    DemoUser("root@example.com", "Root", "super_admin"),
+)
+
+
+async def seed(session: AsyncSession) -> None:
+    """Create the demo people that are missing; existing ones are left as they are."""
+    for person in DEMO_USERS:
+        await sign_up_or_find(session, person.email, name=person.name, role=person.role)

@@ -1,0 +1,105 @@
+"""Uploads in better-upload's protocol, and the files' own addresses.
+
+Protocol: npm package ``better-upload`` 3 (``@better-upload/client``): one POST describes the files,
+the answer carries a presigned PUT for each. We add a confirmation, because an upload nobody checked
+must not be usable.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Router, get, post
+from litestar.params import Body
+from litestar.response import Redirect
+from pydantic import Field
+
+from funmagic.accounts.models import User
+from funmagic.assets import service
+from funmagic.assets.views import AssetView, asset_view
+from funmagic.core import errors
+from funmagic.core.http import CamelModel
+from funmagic.core.i18n import N_
+from funmagic.core.resources import Resources
+
+
+class FileToUpload(CamelModel):
+    name: str = Field(min_length=1, max_length=400)
+    size: int = Field(ge=0, le=1 << 40)
+    type: str = Field(max_length=200)
+
+
+class UploadRequest(CamelModel):
+    """``metadata`` is part of the protocol; nothing in it is read."""
+
+    route: str = Field(min_length=1, max_length=60)
+    files: list[FileToUpload] = Field(min_length=1, max_length=20)
+    metadata: Any = None
+
+
+@post("/upload", status_code=200)
+async def request_upload(
+    resources: Resources, user: User, data: Annotated[UploadRequest, Body()]
+) -> dict[str, Any]:
+    """Sign one PUT of exactly the described file; ``metadata.assetId`` names it from then on."""
+    route = service.ROUTES.get(data.route)
+    if route is None:
+        raise errors.NotFound(N_("There is no such kind of upload."), type="invalid_request")
+    if len(data.files) > 1:
+        problem = errors.Invalid(N_("Please choose one file."), type="too_many_files")
+        problem.status = 400
+        raise problem
+    file = data.files[0]
+    async with resources.db.transaction() as session:
+        asset, put = await service.promise(
+            session,
+            resources,
+            user.id,
+            route,
+            file_name=file.name,
+            content_type=file.type,
+            size_bytes=file.size,
+        )
+    return {
+        "files": [
+            {
+                "signedUrl": put.url,
+                "file": {
+                    **file.model_dump(),
+                    "objectInfo": {"key": asset.storage_key, "metadata": {}},
+                },
+                "headers": put.headers,
+            }
+        ],
+        "metadata": {"assetId": str(asset.id)},
+    }
+
+
+@post("/assets/{asset_id:uuid}/confirmation", status_code=200)
+async def confirm_asset(resources: Resources, user: User, asset_id: UUID) -> AssetView:
+    """Say that the PUT is done. Only now can the file be used."""
+    asset = await service.confirm(resources, user.id, asset_id)
+    return await asset_view(resources.storage, asset)
+
+
+@get("/assets/{asset_id:uuid}")
+async def show_asset(resources: Resources, user: User, asset_id: UUID) -> AssetView:
+    """One of one's own files."""
+    async with resources.db.transaction() as session:
+        asset = await service.owned_by(session, user.id, asset_id)
+    return await asset_view(resources.storage, asset)
+
+
+@get("/assets/{asset_id:uuid}/download", status_code=302)
+async def download_asset(resources: Resources, user: User, asset_id: UUID) -> Redirect:
+    """Send the browser to the file, as a download under its own name."""
+    async with resources.db.transaction() as session:
+        asset = await service.owned_by(session, user.id, asset_id)
+    if asset.status != "ready":
+        raise errors.NotFound(N_("We could not find this file."))
+    url = await resources.storage.presign_get(asset.storage_key, attachment=asset.file_name)
+    return Redirect(url, status_code=302, headers={"Cache-Control": "no-store"})
+
+
+router = Router("/api", route_handlers=[request_upload, confirm_asset, show_asset, download_asset])

@@ -1,0 +1,1 @@
+"""A task: one user action at one locked price, from the click to the receipt."""
