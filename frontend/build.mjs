@@ -1,0 +1,140 @@
+// Builds everything a browser loads into src/funmagic/web/static/dist, named by content:
+// scripts and styles by esbuild and Tailwind, pictures and the font as they are, icons as JSON for
+// the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, extname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const web = resolve(here, "../src/funmagic/web");
+const dist = join(web, "static/dist");
+const modules = join(here, "node_modules");
+const scratch = mkdtempSync(join(tmpdir(), "funmagic-frontend-"));
+const manifest = {};
+
+try {
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  await buildScripts();
+  await buildStyles();
+  copyPictures();
+  writeFileSync(join(dist, "icons.json"), JSON.stringify(collectIcons()));
+  writeFileSync(join(dist, "manifest.json"), JSON.stringify(manifest, null, 1));
+  compress();
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+async function buildScripts() {
+  const shared = {
+    bundle: true,
+    minify: true,
+    target: ["es2022", "chrome111", "firefox115", "safari16.4"],
+    outdir: dist,
+    entryNames: "[name]-[hash]",
+    chunkNames: "chunk-[hash]",
+    metafile: true,
+    legalComments: "none",
+    logLevel: "warning",
+    alias: { react: join(here, "src/shims/react.ts") },
+  };
+  // Runs before the first paint, so it is a classic script of its own.
+  await remember(esbuild.build({ ...shared, format: "iife", entryPoints: [join(here, "src/theme.ts")] }));
+  await remember(
+    esbuild.build({
+      ...shared,
+      format: "esm",
+      splitting: true,
+      entryPoints: [join(here, "src/app.ts"), join(here, "src/tool.ts")],
+    }),
+  );
+}
+
+async function buildStyles() {
+  const input = join(here, "src/styles/app.css");
+  const output = join(scratch, "app.css");
+  const cli = join(modules, "@tailwindcss/cli/dist/index.mjs");
+  execFileSync(process.execPath, [cli, "-i", input, "-o", output], { cwd: here, stdio: ["ignore", "ignore", "inherit"] });
+  const font = join(modules, "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2");
+  cpSync(font, join(scratch, "inter-latin.woff2"));
+  await remember(
+    esbuild.build({
+      entryPoints: [output],
+      bundle: true,
+      minify: true,
+      outdir: dist,
+      entryNames: "[name]-[hash]",
+      assetNames: "[name]-[hash]",
+      loader: { ".woff2": "file" },
+      metafile: true,
+      logLevel: "warning",
+    }),
+  );
+}
+
+async function remember(building) {
+  const { metafile } = await building;
+  for (const [path, output] of Object.entries(metafile.outputs)) {
+    const name = basename(path);
+    const source = output.entryPoint ?? Object.keys(output.inputs)[0];
+    if (output.entryPoint || extname(path) === ".woff2") {
+      manifest[basename(source).replace(/\.ts$/, ".js")] = name;
+    }
+    if (output.entryPoint && output.imports.length > 0) {
+      manifest[`${basename(source).replace(/\.ts$/, ".js")}:imports`] = output.imports
+        .filter((item) => item.kind === "import-statement")
+        .map((item) => basename(item.path));
+    }
+  }
+}
+
+function copyPictures() {
+  const root = join(here, "images");
+  for (const path of files(root)) {
+    const extension = extname(path);
+    if (extension === ".md") continue;
+    const bytes = readFileSync(path);
+    const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 8).toUpperCase();
+    const plain = relative(root, path).replaceAll("\\", "/");
+    const built = `${plain.slice(0, -extension.length).replaceAll("/", "-")}-${hash}${extension}`;
+    writeFileSync(join(dist, built), bytes);
+    manifest[plain] = built;
+  }
+}
+
+// The icons the templates name as icon("…"), or in a Python table marked `# icon`.
+function collectIcons() {
+  const names = new Set();
+  for (const path of files(web)) {
+    const text = /\.(html|py)$/.test(path) ? readFileSync(path, "utf8") : "";
+    for (const [, name] of text.matchAll(/\bicon\(\s*"([a-z0-9-]+)"/g)) names.add(name);
+    for (const [, name] of text.matchAll(/"([a-z0-9-]+)",?\s*#\s*icon\b/g)) names.add(name);
+    for (const [, name] of text.matchAll(/icon="([a-z0-9-]+)"/g)) names.add(name);
+  }
+  const icons = {};
+  for (const name of [...names].sort()) {
+    const svg = readFileSync(join(modules, `lucide-static/icons/${name}.svg`), "utf8");
+    icons[name] = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "").replace(/\s*\n\s*/g, "").trim();
+  }
+  return icons;
+}
+
+function compress() {
+  for (const path of files(dist)) {
+    if (!/\.(js|css|svg)$/.test(path)) continue;
+    const bytes = readFileSync(path);
+    writeFileSync(`${path}.br`, brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+    writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+  }
+}
+
+function files(root) {
+  return readdirSync(root, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => (entry.isDirectory() ? (entry.name === "dist" ? [] : files(join(root, entry.name))) : [join(root, entry.name)]));
+}

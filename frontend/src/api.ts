@@ -1,0 +1,85 @@
+// The JSON API, and its one shape of error.
+import { t } from "./i18n";
+
+export class ApiError extends Error {
+  constructor(
+    readonly type: string,
+    message: string,
+    readonly status: number,
+    readonly retryAfterS: number | undefined,
+    readonly fields: Record<string, string>,
+  ) {
+    super(message);
+  }
+}
+
+export interface Asset {
+  id: string;
+  url: string;
+  downloadUrl: string;
+  contentType: string;
+  sizeBytes: number;
+  width: number;
+  height: number;
+}
+
+export interface Receipt {
+  held: number;
+  charged: number;
+  released: number;
+  balance: number;
+  available: number;
+}
+
+export interface Task {
+  id: string;
+  tool: string;
+  status: "pending" | "queued" | "processing" | "completed" | "failed";
+  credits: number;
+  steps: { id: string; title: string; status: string; progress: number | null }[];
+  input: Record<string, { assetId: string; url: string; width: number; height: number } | undefined>;
+  output: { assets: Asset[] } | null;
+  error: { type: string; message: string } | null;
+  receipt: Receipt | null;
+}
+
+export async function api<T>(
+  method: "GET" | "POST" | "DELETE",
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      headers: {
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw offline();
+  }
+  if (!response.ok) throw await asError(response);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+export function offline(): ApiError {
+  return new ApiError("offline", t("We cannot reach the server. Check your connection and try again."), 0, undefined, {});
+}
+
+async function asError(response: Response): Promise<ApiError> {
+  const answer = await response.json().catch(() => ({}));
+  const error = answer.error ?? {};
+  return new ApiError(
+    error.type ?? "unknown",
+    error.message ?? t("Something went wrong. Please try again."),
+    response.status,
+    error.retryAfter,
+    error.fields ?? {},
+  );
+}

@@ -1,0 +1,22 @@
+// Words for people. The page carries the messages these scripts use, in its language.
+type Catalog = Record<string, string[]>;
+
+const catalog: Catalog = JSON.parse(document.getElementById("messages")?.textContent || "{}");
+export const locale = document.documentElement.lang || "en";
+const plural = new Intl.PluralRules(locale);
+
+type Params = Record<string, string | number>;
+
+export function t(message: string, params: Params = {}): string {
+  return fill(catalog[message]?.[0] ?? message, params);
+}
+
+export function tn(singular: string, other: string, number: number, params: Params = {}): string {
+  const forms = catalog[singular] ?? [singular, other];
+  const form = plural.select(number) === "one" ? 0 : forms.length - 1;
+  return fill(forms[form] ?? other, { number: number.toLocaleString(locale), ...params });
+}
+
+function fill(text: string, params: Params): string {
+  return text.replace(/\{(\w+)\}/g, (all, name: string) => String(params[name] ?? all));
+}

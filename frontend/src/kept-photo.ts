@@ -1,0 +1,45 @@
+// The chosen photo, kept in this browser only, so that it is still there after signing in.
+const LIFETIME_MS = 60 * 60 * 1000;
+
+interface Kept {
+  file: File;
+  keptAt: number;
+}
+
+export async function keep(tool: string, file: File): Promise<void> {
+  await run("readwrite", (store) => store.put({ file, keptAt: Date.now() } satisfies Kept, tool)).catch(() => undefined);
+}
+
+// The photo kept for this tool, once: taking it forgets it.
+export async function take(tool: string): Promise<File | null> {
+  const kept = await run<Kept | undefined>("readonly", (store) => store.get(tool)).catch(() => undefined);
+  if (!kept) return null;
+  await forget(tool);
+  return Date.now() - kept.keptAt < LIFETIME_MS ? kept.file : null;
+}
+
+export async function forget(tool: string): Promise<void> {
+  await run("readwrite", (store) => store.delete(tool)).catch(() => undefined);
+}
+
+async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest): Promise<T> {
+  const db = await settled(open());
+  try {
+    return (await settled(work(db.transaction("photos", mode).objectStore("photos")))) as T;
+  } finally {
+    db.close();
+  }
+}
+
+function open(): IDBOpenDBRequest {
+  const request = indexedDB.open("funmagic", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("photos");
+  return request;
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}

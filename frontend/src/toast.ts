@@ -1,0 +1,14 @@
+// Short news in the corner. The page holds the pattern, so that icons and styles stay in templates.
+export function toast(tone: "success" | "danger", title: string, text = ""): void {
+  const pattern = document.getElementById(`toast-${tone}`);
+  const toaster = document.getElementById("toaster");
+  if (!(pattern instanceof HTMLTemplateElement) || !toaster) return;
+  const node = pattern.content.firstElementChild?.cloneNode(true) as HTMLElement;
+  node.querySelector("[data-title]")!.textContent = title;
+  node.querySelector("[data-text]")!.textContent = text;
+  toaster.append(node);
+  setTimeout(() => {
+    node.setAttribute("aria-hidden", "true");
+    setTimeout(() => node.remove(), 400);
+  }, 6000);
+}

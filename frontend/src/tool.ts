@@ -1,0 +1,2 @@
+import "./elements/image-picker";
+import "./elements/tool-executor";
