@@ -1,0 +1,1 @@
+"""Credits: the ledger. Hold, capture, release, grant, adjust, take back."""

@@ -1,0 +1,1 @@
+"""Reports: what joins domains and only reads."""
