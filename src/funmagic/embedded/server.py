@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Site:
     lock: int | None = None
     #: No fsync: for tests, whose data is thrown away.
     throwaway: bool = False
+    #: Called while waiting; raises where the person at the terminal wants to stop.
+    check_stop: Callable[[], None] = lambda: None
 
     @property
     def logs(self) -> Path:
@@ -34,7 +36,10 @@ class Site:
 
 
 class Server(ABC):
-    """One embedded server. The order is: prepare, spawn, wait_ready, provide, … , stop."""
+    """One embedded server. The order is: prepare, start, wait_ready, provide; then stop.
+
+    A server that died is started again by ``start`` alone.
+    """
 
     name: str
     title: str
@@ -51,7 +56,10 @@ class Server(ABC):
         return self.site.data / self.name
 
     def prepare(self) -> None:
-        """Make the data directory fit to start on, and clear what a killed server left."""
+        """Make the data directory fit to start on, and clear what a killed server left.
+
+        Once in a supervisor's life, with the directory's lock held: no such server runs any more.
+        """
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @abstractmethod
@@ -87,6 +95,7 @@ class Server(ABC):
                     f"{self.title} did not answer within {self.start_patience_s:.0f} s.\n"
                     f"{self.child.log_tail()}"
                 )
+            self.site.check_stop()
             time.sleep(0.03)
 
     def stop(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from funmagic.embedded.datadir import DataDirectory
 from funmagic.embedded.janitor import Janitor
 from funmagic.embedded.mail import Mail
 from funmagic.embedded.postgres import Postgres
@@ -31,15 +30,23 @@ def running(
     ``parts`` are of ``postgres``, ``valkey``, ``seaweedfs``, ``mail``. ``throwaway`` trades
     durability for speed (tests). Call it from the main thread. Raises StartFailed.
     """
-    with sockets_directory() as sockets:
-        janitor = Janitor()
-        site = Site(data_dir.resolve(), sockets, janitor, throwaway=throwaway)
-        servers = [SERVERS[name](site) for name in SERVERS if name in parts]
-        try:
-            yield start(servers)
-        finally:
-            stop(servers)
-            janitor.close()
+    directory = DataDirectory(data_dir)
+    directory.take()
+    janitor = Janitor()
+    site = Site(
+        data=directory.path,
+        sockets=directory.make_sockets_directory(),
+        janitor=janitor,
+        lock=directory.servers_lock,
+        throwaway=throwaway,
+    )
+    servers = [SERVERS[name](site) for name in SERVERS if name in parts]
+    try:
+        yield start(servers)
+    finally:
+        stop(servers)
+        janitor.close()
+        directory.give_back()
 
 
 def start(servers: list[Server]) -> dict[str, str]:
@@ -59,18 +66,3 @@ def stop(servers: list[Server]) -> None:
     """Stop servers in the reverse of their starting order."""
     for server in reversed(servers):
         server.stop()
-
-
-@contextmanager
-def sockets_directory() -> Iterator[Path]:
-    """A new private directory with a short name: a socket's path may have 103 bytes at most."""
-    made = make_sockets_directory()
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def make_sockets_directory() -> Path:
-    """macOS's own temporary directory is too deep, hence /tmp itself."""
-    return Path(tempfile.mkdtemp(prefix="fm-", dir="/tmp"))

@@ -20,10 +20,6 @@ class Valkey(Server):
     def socket_path(self) -> Path:
         return self.site.sockets / "valkey"
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.socket_path.unlink(missing_ok=True)
-
     def spawn(self) -> Child:
         command: list[str | Path] = [
             binary(), "--port", "0", "--unixsocket", self.socket_path, "--unixsocketperm", "700",
