@@ -77,7 +77,7 @@ async def promise(
         raise errors.Invalid(NOT_AN_IMAGE, type="invalid_file_type")
     if not 0 < size_bytes <= route.max_bytes:
         raise errors.Invalid(
-            N_("This file is too large. The limit is %(limit)s MB.")
+            N_("This file is too large. The limit is {limit} MB.")
             if size_bytes
             else N_("This file is empty."),
             type="file_too_large" if size_bytes else "rejected",

@@ -1,0 +1,112 @@
+"""Builds the web application: pages, JSON API, live events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from funmagic import __version__, health, hooks
+from funmagic.accounts import api as accounts_api
+from funmagic.accounts.guards import current_user, current_user_or_none
+from funmagic.accounts.limits import SignInLimits
+from funmagic.accounts.sessions import CookieWriter
+from funmagic.assets import api as assets_api
+from funmagic.core import log as logs
+from funmagic.core.http import json_error
+from funmagic.core.middleware import RequestLog, SameOrigin, SecurityHeaders
+from funmagic.core.resources import Resources, open_resources
+from funmagic.core.settings import Settings
+from funmagic.credits import api as credits_api
+from funmagic.tasks import api as tasks_api
+from funmagic.tasks.hub import EventHub
+from funmagic.web.errors import html_error
+from funmagic.web.routes import route_handlers
+from funmagic.web.templates import template_config
+
+MAX_BODY_BYTES = 1 << 20  # files go to the storage, never through here
+
+
+def create_app() -> ASGIApp:
+    """The application from the environment: what ``funmagic web`` serves."""
+    settings = Settings.load()
+    logs.configure(settings)
+    return build(settings)
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The application for these settings, with the layers every request passes."""
+    hooks.wire(settings)
+    app: Any = litestar_app(settings)
+    app = CookieWriter(app)
+    app = SameOrigin(app, origins=[settings.public_url])
+    app = SecurityHeaders(
+        app, storage_origin=settings.storage_origin, https=settings.secure_cookies
+    )
+    return cast(ASGIApp, RequestLog(app))
+
+
+def litestar_app(settings: Settings) -> Litestar:
+    """Routes and dependencies, without the outer layers."""
+    return Litestar(
+        route_handlers=[
+            health.healthz,
+            health.readyz,
+            accounts_api.router,
+            assets_api.router,
+            credits_api.router,
+            tasks_api.router,
+            *route_handlers,
+        ],
+        dependencies={
+            "resources": Provide(_resources, sync_to_thread=False),
+            "user": Provide(current_user),
+            "user_or_none": Provide(current_user_or_none),
+        },
+        exception_handlers={Exception: _error},
+        lifespan=[_open],
+        state=State({"settings": settings}),
+        template_config=template_config(settings),
+        openapi_config=OpenAPIConfig(
+            title="FunMagic",
+            version=__version__,
+            path="/api/docs",
+            render_plugins=[JsonRenderPlugin()],
+        ),
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+        debug=False,
+    )
+
+
+@asynccontextmanager
+async def _open(app: Litestar) -> AsyncIterator[None]:
+    settings: Settings = app.state["settings"]
+    async with open_resources(settings) as resources:
+        hub = EventHub(resources)
+        app.state["resources"] = resources
+        app.state["event_hub"] = hub
+        app.state["sign_in_limits"] = SignInLimits(settings)
+        hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+
+
+def _resources(state: State) -> Resources:
+    return cast(Resources, state["resources"])
+
+
+def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """JSON for programs, a page for people."""
+    if request.url.path.startswith(("/api/", "/healthz", "/readyz", "/metrics")):
+        return json_error(request, error)
+    return html_error(request, error)

@@ -1,0 +1,125 @@
+"""JSON and live events of one's own tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+from litestar.params import Body, Parameter
+from litestar.response import Stream
+from pydantic import Field
+
+from funmagic.accounts.models import User
+from funmagic.core.errors import Invalid
+from funmagic.core.http import CamelModel, request_locale
+from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
+from funmagic.core.resources import Resources
+from funmagic.tasks import service
+from funmagic.tasks.hub import EventHub
+from funmagic.tasks.stream import TaskStream
+from funmagic.tasks.views import TaskRow, TaskView, task_rows, task_view
+
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class TaskRequest(CamelModel):
+    """``expectedCredits`` is the price the person saw; another price is refused, not charged."""
+
+    tool: str = Field(min_length=1, max_length=100)
+    step: str | None = Field(default=None, max_length=60)
+    input: dict[str, Any] = Field(default_factory=dict)
+    expected_credits: int | None = Field(default=None, ge=0)
+
+
+class CreatedView(CamelModel):
+    task_id: UUID
+    status: str
+    credits: int
+
+
+@post("/", status_code=201)
+async def create_task(
+    resources: Resources,
+    user: User,
+    data: Annotated[TaskRequest, Body()],
+    idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key")] = None,
+) -> CreatedView:
+    """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task."""
+    new = service.NewTask(data.tool, data.step, data.input, data.expected_credits)
+    async with resources.db.transaction() as session:
+        task_id = await service.create(session, user, new, idempotency_key=idempotency_key)
+    await service.dispatch(resources, task_id)
+    async with resources.db.transaction() as session:
+        task = await service.owned_by(session, user.id, task_id)
+    return CreatedView(task_id=task.id, status=task.status, credits=task.price_credits)
+
+
+@get("/")
+async def list_tasks(
+    request: Request[Any, Any, Any],
+    resources: Resources,
+    user: User,
+    tool: Annotated[str | None, Parameter(max_length=100)] = None,
+    limit: int = DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> Page[TaskRow]:
+    """One's own tasks, newest first."""
+    check_limit(limit)
+    before = _task_id(decode_cursor(cursor, str)[0]) if cursor else None
+    async with resources.db.transaction() as session:
+        found = await service.recent_of(session, user, tool, limit + 1, before=before)
+        rows = await task_rows(
+            resources, session, found[:limit], locale=request_locale(request)
+        )
+    more = len(found) > limit
+    return Page[TaskRow](
+        items=rows, next_cursor=encode_cursor(str(found[limit - 1].id)) if more else None
+    )
+
+
+@get("/{task_id:uuid}")
+async def show_task(
+    request: Request[Any, Any, Any], resources: Resources, user: User, task_id: UUID
+) -> TaskView:
+    """One of one's own tasks with its steps, results and receipt."""
+    async with resources.db.transaction() as session:
+        task = await service.owned_by(session, user.id, task_id)
+        return await task_view(resources, session, task, locale=request_locale(request))
+
+
+@get("/{task_id:uuid}/stream")
+async def stream_task(
+    request: Request[Any, Any, Any], resources: Resources, user: User, task_id: UUID
+) -> Response[Any]:
+    """Live events. Reconnecting with the id of the last event of an ended task answers 204."""
+    hub: EventHub = request.app.state["event_hub"]
+    last_seq = _last_event_id(request)
+    async with resources.db.transaction() as session:
+        task = await service.owned_by(session, user.id, task_id)
+    if task.status in {"completed", "failed"} and last_seq >= task.last_seq:
+        return Response(None, status_code=204)
+    stream = TaskStream(
+        resources,
+        hub,
+        user_id=user.id,
+        task_id=task.id,
+        last_seq=last_seq,
+        locale=request_locale(request),
+    )
+    return Stream(stream.frames(), media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+def _last_event_id(request: Request[Any, Any, Any]) -> int:
+    given = request.headers.get("last-event-id", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+
+
+def _task_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid(fields={"cursor": "invalid"}) from None
+
+
+router = Router("/api/tasks", route_handlers=[create_task, list_tasks, show_task, stream_task])

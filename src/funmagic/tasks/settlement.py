@@ -1,0 +1,184 @@
+"""The end of a task: outputs, status, money and the last event in one transaction.
+
+Every settlement first locks the task's row under the worker's fence, so of any number of
+settlements one happens. Only after its commit is the job acknowledged and anybody told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.assets import service as assets
+from funmagic.core.i18n import N_
+from funmagic.credits import service as credits
+from funmagic.providers import calls
+from funmagic.providers.contract import Result, Trouble
+from funmagic.tasks import claims, events
+from funmagic.tasks.claims import Claim
+from funmagic.tasks.events import Event
+from funmagic.tasks.messages import PROVIDER_TIMEOUT
+
+CHARGED: Final = N_("Charged for a completed task")
+RETURNED: Final = N_("Returned: the task did not complete")
+
+STEP_DONE = text("""
+    UPDATE task_steps
+       SET status = 'completed', progress = 100, output = :output, completed_at = now()
+     WHERE task_id = :task_id AND step_id = :step_id
+""").bindparams(bindparam("output", type_=JSONB))
+STEP_FAILED = text("""
+    UPDATE task_steps SET status = 'failed', completed_at = now()
+     WHERE task_id = :task_id AND status <> 'completed'
+    RETURNING step_id
+""")
+COMPLETE = text("""
+    UPDATE tasks
+       SET status = 'completed', output = :output, completed_at = now(),
+           lease_owner = NULL, lease_expires_at = NULL
+     WHERE id = :task_id
+""").bindparams(bindparam("output", type_=JSONB))
+FAIL = text("""
+    UPDATE tasks
+       SET status = 'failed', error_type = :error_type, error_message = :error_message,
+           completed_at = now(), lease_owner = NULL, lease_expires_at = NULL
+     WHERE id = :task_id
+""")
+COUNT_RUN = text("UPDATE tools SET usage_count = usage_count + 1 WHERE id = :tool_id")
+TAKE_OVERDUE = text("""
+    SELECT id FROM tasks
+     WHERE status IN ('pending', 'queued', 'processing') AND deadline_at < now()
+       AND (lease_expires_at IS NULL OR lease_expires_at < now())
+     ORDER BY deadline_at LIMIT :batch
+       FOR UPDATE SKIP LOCKED
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutput:
+    """An output that lies in the storage already; its row is written by the settlement."""
+
+    name: str
+    kind: str
+    storage_key: str
+    content_type: str
+    size_bytes: int
+    etag: str
+    file_name: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed: a stable type, and what its owner is told (an English message id)."""
+
+    type: str
+    message: str
+
+
+async def complete(
+    session: AsyncSession,
+    held: Claim,
+    *,
+    step_id: str,
+    call_id: UUID,
+    outputs: Sequence[StoredOutput],
+    result: Result,
+) -> list[Event]:
+    """Record the outputs, charge the hold, end the task. Raises :class:`claims.LeaseLost`."""
+    await claims.lock(session, held)
+    asset_ids = [await _add_asset(session, held, step_id, output) for output in outputs]
+    output = {"assets": [str(asset_id) for asset_id in asset_ids]}
+    await calls.done(
+        session, call_id, {"outputs": len(outputs)}, result.meta, result.cost_usd_micros
+    )
+    await session.execute(
+        STEP_DONE, {"task_id": held.id, "step_id": step_id, "output": output}
+    )
+    await session.execute(COMPLETE, {"task_id": held.id, "output": output})
+    told = [
+        await events.append(
+            session, held.id, "step_completed", stepId=step_id, output=output
+        ),
+        await events.append(session, held.id, "completed", output=output),
+    ]
+    if held.price_credits:
+        await credits.capture(session, held.id, description=CHARGED)
+    return told
+
+
+async def fail(
+    session: AsyncSession,
+    held: Claim,
+    failure: Failure,
+    *,
+    call_id: UUID | None = None,
+    trouble: Trouble = Trouble.BROKEN,
+    vendor_message: str = "",
+) -> list[Event]:
+    """End the task unfinished and give the hold back. Raises :class:`claims.LeaseLost`.
+
+    ``vendor_message`` is kept with the call for operators; the owner never sees it.
+    """
+    await claims.lock(session, held)
+    if call_id is not None:
+        await calls.failed(session, call_id, trouble, vendor_message)
+    return await _end_failed(session, held.id, failure)
+
+
+async def fail_overdue(session: AsyncSession, batch: int) -> list[Event]:
+    """End tasks whose deadline has passed and that no living worker holds."""
+    overdue = (await session.execute(TAKE_OVERDUE, {"batch": batch})).scalars().all()
+    told: list[Event] = []
+    for task_id in overdue:
+        told += await _end_failed(session, task_id, Failure("provider_timeout", PROVIDER_TIMEOUT))
+    return told
+
+
+async def count_run(session: AsyncSession, tool_id: UUID) -> None:
+    """Count a completed run, outside the settlement: a popular tool's row must not queue money."""
+    await session.execute(COUNT_RUN, {"tool_id": tool_id})
+
+
+async def _end_failed(session: AsyncSession, task_id: UUID, failure: Failure) -> list[Event]:
+    error: dict[str, Any] = {"type": failure.type, "message": failure.message}
+    failed_steps = (await session.execute(STEP_FAILED, {"task_id": task_id})).scalars().all()
+    await session.execute(
+        FAIL,
+        {"task_id": task_id, "error_type": failure.type, "error_message": failure.message},
+    )
+    told = [
+        await events.append(session, task_id, "step_failed", stepId=step_id, error=error)
+        for step_id in failed_steps
+    ]
+    told.append(await events.append(session, task_id, "failed", error=error))
+    # A free task has no hold; then there is nothing to give back.
+    if await credits.hold_of(session, task_id) is not None:
+        await credits.release(session, task_id, description=RETURNED)
+    return told
+
+
+async def _add_asset(
+    session: AsyncSession, held: Claim, step_id: str, output: StoredOutput
+) -> UUID:
+    return await assets.add_output(
+        session,
+        user_id=held.user_id,
+        kind=output.kind,
+        storage_key=output.storage_key,
+        content_type=output.content_type,
+        size_bytes=output.size_bytes,
+        etag=output.etag,
+        width=output.width,
+        height=output.height,
+        file_name=output.file_name,
+        task_id=held.id,
+        step_id=step_id,
+    )

@@ -1,0 +1,87 @@
+"""Builds the worker: takes tasks from the queue, sends the outbox, puts right what broke."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic import hooks
+from funmagic.core import log as logs
+from funmagic.core.log import logger
+from funmagic.core.resources import Resources, open_resources
+from funmagic.core.settings import Settings
+from funmagic.jobs.outbox import Relay
+from funmagic.jobs.queue import Consumer, Queue
+from funmagic.jobs.schedule import Every
+from funmagic.providers import registry
+from funmagic.tasks.engine import Engine
+from funmagic.tasks.reconciler import reconcile
+from funmagic.tasks.service import QUEUE, mark_queued
+
+log = logger(__name__)
+
+DRAIN_TIMEOUT_S = 20.0
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT. What is being worked on is finished or handed back."""
+    settings = Settings.load()
+    logs.configure(settings)
+    hooks.wire(settings)
+    asyncio.run(run(settings))
+
+
+async def run(settings: Settings) -> None:
+    """One worker process."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with open_resources(settings) as resources:
+        try:
+            await work(resources, stop)
+        finally:
+            await registry.close()
+
+
+async def work(resources: Resources, stop: asyncio.Event) -> None:
+    """Consume, relay and reconcile until ``stop`` is set."""
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    engine = Engine(resources, owner)
+    queue = Queue(resources.settings, QUEUE)
+
+    async def perform(job: dict[str, Any]) -> None:
+        logs.clear()
+        logs.bind(task_id=str(job["taskId"]), job=f"{job['taskId']}-{job['attempt']}")
+        await engine.run(UUID(job["taskId"]), int(job["attempt"]))
+
+    consumer = Consumer(
+        resources.settings, QUEUE, perform, concurrency=resources.settings.worker_concurrency
+    )
+    relay = Relay(resources, on_sent=_mark_sent)
+    log.info("worker started", owner=owner, concurrency=resources.settings.worker_concurrency)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(relay.run(stop))
+        group.create_task(
+            Every(resources.settings.reconcile_every_s, lambda: reconcile(resources, queue)).run(
+                stop
+            )
+        )
+        await consumer.run(stop)
+        await consumer.drain(DRAIN_TIMEOUT_S)
+        stop.set()
+    await queue.close()
+    log.info("worker stopped", owner=owner)
+
+
+async def _mark_sent(session: AsyncSession, payloads: list[dict[str, Any]]) -> None:
+    await mark_queued(
+        session, [UUID(payload["taskId"]) for payload in payloads if "taskId" in payload]
+    )
