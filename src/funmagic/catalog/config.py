@@ -1,6 +1,6 @@
-"""A tool's configuration: the shape of ``tools.config``, checked against the plug-in and the adapters.
+"""A tool's configuration: the shape of ``tools.config``, checked against plug-in and adapters.
 
-``{"steps": {"remove": {"priceCredits": 5, "provider": "local", "model": "u2netp", "options": {}}}}``
+``{"steps": {"remove": {"priceCredits": 5, "provider": "local", "model": "u2netp"}}}``
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from funmagic.core.errors import Invalid
+from funmagic.core.i18n import N_
 from funmagic.providers import registry
 from funmagic.providers.contract import Adapter
 from funmagic.toolkit.contract import Step, Tool
 
 PRICE_LIMIT_CREDITS = 1_000_000
 
-UNKNOWN_STEP = "This tool has no such step."
-MISSING_STEP = "This step needs a configuration."
-UNKNOWN_PROVIDER = "There is no such provider."
-WRONG_CAPABILITY = "This provider cannot do this step."
-UNKNOWN_MODEL = "This provider does not offer this model for this step."
+UNKNOWN_STEP = N_("This tool has no such step.")
+MISSING_STEP = N_("This step needs a configuration.")
+UNKNOWN_PROVIDER = N_("There is no such provider.")
+WRONG_CAPABILITY = N_("This provider cannot do this step.")
+UNKNOWN_MODEL = N_("This provider does not offer this model for this step.")
 
 
 class StepConfig(BaseModel):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import joinedload
 from funmagic.catalog.config import StepConfig, ToolConfig, check, parse
 from funmagic.catalog.models import Tool, ToolType
 from funmagic.core.errors import Invalid, NotFound
+from funmagic.core.i18n import N_
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
 
@@ -105,7 +106,7 @@ def _plugin(implementation: str) -> Plugin:
     try:
         return discovery.tool(implementation)
     except KeyError:
-        raise Invalid(fields={"implementation": "There is no such implementation."}) from None
+        raise Invalid(fields={"implementation": N_("There is no such implementation.")}) from None
 
 
 def _row(tool: Tool) -> ToolRow | None:

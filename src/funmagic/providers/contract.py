@@ -145,6 +145,18 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where an adapter runs: what one process of ours lends to every adapter in it.
+
+    ``models_dir`` holds weights taken there at set-up; ``parallel_calls`` is how many calls the
+    process makes at once at most.
+    """
+
+    models_dir: Path
+    parallel_calls: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """``ok`` is None where the adapter cannot tell without spending money."""
 
@@ -162,6 +174,9 @@ class Adapter(ABC):
     # True where a create costs nothing and leaves nothing behind: after a crash between the intent
     # and the answer the engine may simply submit again.
     repeatable: bool = False
+
+    def open(self, place: Place) -> None:
+        """Learn where this process runs. Called once, before anything else; starts nothing yet."""
 
     @abstractmethod
     async def submit(self, request: Request, call: Call) -> Answer:

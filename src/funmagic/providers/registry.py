@@ -21,7 +21,7 @@ from sqlalchemy.orm import undefer
 
 from funmagic.core.crypto import SealBroken, Vault
 from funmagic.core.errors import Unavailable
-from funmagic.providers.contract import Adapter, Connection
+from funmagic.providers.contract import Adapter, Connection, Place
 from funmagic.providers.models import Provider
 
 PLACE = "funmagic.providers.adapters"
@@ -43,6 +43,12 @@ def adapters() -> Mapping[str, Adapter]:
 def adapter(key: str) -> Adapter:
     """The adapter with this key. Raises :class:`KeyError` where there is none."""
     return _adapters()[key]
+
+
+def open(place: Place) -> None:
+    """Tell every adapter where this process runs. Call once at start; cheap, starts nothing."""
+    for each in _adapters().values():
+        each.open(place)
 
 
 async def close() -> None:
@@ -86,7 +92,7 @@ def seal_credentials(vault: Vault, key: str, credentials: BaseModel) -> bytes:
 
 
 def open_credentials(vault: Vault, key: str, model: type[BaseModel], sealed: bytes) -> BaseModel:
-    """Decrypt credentials. Raises :class:`BrokenCredentials`; nothing is passed through as it is."""
+    """Decrypt credentials. Raises :class:`BrokenCredentials`; nothing is passed through."""
     try:
         return model.model_validate(json.loads(vault.open(sealed, context=_context(key))))
     except (SealBroken, ValidationError, ValueError) as error:

@@ -19,6 +19,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from funmagic.core.i18n import N_
 from funmagic.providers.contract import (
     BackgroundRemoval,
     Capability,
@@ -28,6 +29,7 @@ from funmagic.providers.contract import (
 )
 
 __all__ = [
+    "N_",
     "BackgroundRemoval",
     "Capability",
     "File",

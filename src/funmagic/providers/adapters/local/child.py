@@ -1,0 +1,87 @@
+"""The local provider's child process: ``python -m … MODEL THREADS``, one JSON object a line.
+
+In: ``{"source", "target", "refineEdges"}``. Out: progress lines, then ``{"meta": {…}}`` or
+``{"trouble", "message"}``. It ends as soon as its input does, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from funmagic.providers.adapters.local import cutout
+
+# The largest photo we take (40 megapixels) needs half of this.
+MEMORY_LIMIT_BYTES = 2 * 1024**3
+# Past this peak a child has memory it will not give back: it asks to be replaced.
+RETIRE_AT_BYTES = 900 * 1024**2
+
+
+def main(model: Path, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    _limit_memory()
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not get between our lines
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    network = cutout.load(model, threads)
+    while True:
+        _say(output, _answer(network, jobs.get(), output))
+
+
+def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)  # the parent is gone: drop what is under way
+
+
+def _answer(network: cutout.Network, job: dict[str, Any], output: IO[str]) -> dict[str, Any]:
+    try:
+        meta = cutout.cut_out(
+            network,
+            Path(job["source"]),
+            Path(job["target"]),
+            refine_edges=job["refineEdges"],
+            progress=lambda percent: _say(output, {"progress": percent}),
+        )
+    except cutout.UnreadableImage as error:
+        return {"trouble": "invalid", "message": str(error)}
+    except MemoryError:
+        return {"trouble": "broken", "message": "out of memory", "retire": True}
+    except Exception as error:  # the parent must hear of everything
+        return {"trouble": "broken", "message": repr(error)[:500], "retire": True}
+    peak_bytes = _peak_bytes()
+    meta["peakMegabytes"] = peak_bytes // 1024**2
+    return {"meta": meta, "retire": peak_bytes > RETIRE_AT_BYTES}
+
+
+def _say(output: IO[str], message: dict[str, Any]) -> None:
+    output.write(json.dumps(message) + "\n")
+    output.flush()
+
+
+def _limit_memory() -> None:
+    if sys.platform != "linux":
+        return
+    # Some containers allow neither; the limits on the image's size hold regardless.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,152 @@
+"""Reading images from strangers: what they are, whether they can be decoded, and upright copies.
+
+An image is believed by its first bytes, never by its name, and decoded whole before anything else
+sees it. Decoding is processor work: it runs on two threads of its own, never on the event loop, so
+at most two images are in memory at once (160 MB each at the limit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageCms, ImageOps
+
+from funmagic.core.i18n import N_
+from funmagic.core.ids import new_id
+from funmagic.toolkit.contract import File, Image, InvalidInput
+
+T = TypeVar("T")
+
+PIXEL_LIMIT = 40_000_000
+SIDE_LIMIT_PX = 16_384
+SNIFF_BYTES = 16
+
+FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/gif": "GIF",
+}
+
+NOT_AN_IMAGE = N_("This is not a PNG, JPEG, WebP or GIF image.")
+MISLABELLED = N_("The file is not the type of image it claims to be.")
+TOO_MANY_PIXELS = N_("This image is too large. At most 40 megapixels and 16,384 pixels a side.")
+DAMAGED = N_("This image is damaged or incomplete.")
+
+# Two at a time: one huge photo must not starve the others, twenty must not fill the memory.
+_threads = ThreadPoolExecutor(2, thread_name_prefix="images")
+
+
+def sniff(first_bytes: bytes) -> str | None:
+    """The content type of PNG, JPEG, WebP and GIF by their first 16 bytes; None for all else."""
+    if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if first_bytes.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
+        return "image/webp"
+    if first_bytes[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    return None
+
+
+async def decode(source: Path, claimed_type: str, work_dir: Path) -> Image:
+    """Decode a file and write an upright, bare copy into ``work_dir``.
+
+    The copy is JPEG where the source is (quality 95, no chroma subsampling), or WebP without
+    transparency; else PNG. Raises :class:`InvalidInput`.
+    """
+    return await in_thread(lambda: _decode(source, claimed_type, work_dir))
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run processor work on images off the event loop, two at a time."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
+
+
+def _decode(source: Path, claimed_type: str, work_dir: Path) -> Image:
+    with source.open("rb") as file:
+        found_type = sniff(file.read(SNIFF_BYTES))
+    if found_type is None:
+        raise InvalidInput(NOT_AN_IMAGE)
+    if found_type != claimed_type:
+        raise InvalidInput(MISLABELLED)
+    picture = _read(source, found_type)
+    has_alpha = picture.mode == "RGBA"
+    if found_type in ("image/jpeg", "image/webp") and not has_alpha:
+        file_out = File(work_dir / f"upright-{new_id()}.jpg", "image/jpeg")
+        picture.save(file_out.path, "JPEG", quality=95, subsampling=0)
+    else:
+        file_out = File(work_dir / f"upright-{new_id()}.png", "image/png")
+        picture.save(file_out.path, "PNG", compress_level=1)
+    return Image(file=file_out, width=picture.width, height=picture.height)
+
+
+def _read(source: Path, content_type: str) -> Pillow.Image:
+    """The first frame, upright, as RGB or RGBA in sRGB, with nothing attached."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", Pillow.DecompressionBombWarning
+            )  # our limit is stricter
+            with Pillow.open(source, formats=(FORMATS[content_type],)) as opened:
+                _check_size(opened)
+                opened.load()
+                return _bare(_eight_bits(opened))
+    except InvalidInput:
+        raise
+    except Pillow.DecompressionBombError:
+        raise InvalidInput(TOO_MANY_PIXELS) from None
+    except Exception:  # a decoder may raise anything at all over hostile bytes
+        raise InvalidInput(DAMAGED) from None
+
+
+def _check_size(opened: Pillow.Image) -> None:
+    """Look at the header alone: a bomb is refused before a single pixel is unpacked."""
+    width, height = opened.size
+    if width * height > PIXEL_LIMIT or max(width, height) > SIDE_LIMIT_PX:
+        raise InvalidInput(TOO_MANY_PIXELS)
+
+
+def _eight_bits(opened: Pillow.Image) -> Pillow.Image:
+    """16-bit grey to 8-bit grey; everything else as it is."""
+    if not opened.mode.startswith("I"):
+        return opened
+    grey = Pillow.fromarray((np.asarray(opened).clip(0, 65535) >> 8).astype(np.uint8))
+    grey.info = dict(opened.info)
+    grey.getexif().update(opened.getexif())
+    return grey
+
+
+def _bare(opened: Pillow.Image) -> Pillow.Image:
+    upright = ImageOps.exif_transpose(opened)
+    wanted = "RGBA" if upright.has_transparency_data else "RGB"
+    picture = _in_srgb(upright, wanted) or upright.convert(wanted)
+    bare = Pillow.new(wanted, picture.size)
+    bare.paste(picture)
+    return bare
+
+
+def _in_srgb(picture: Pillow.Image, wanted: str) -> Pillow.Image | None:
+    """Colours as the embedded profile means them (phones: Display P3); None without a profile."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return None
+    # A profile we cannot use is no reason to refuse the photo.
+    with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
+        return ImageCms.profileToProfile(
+            picture,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            outputMode=wanted,
+        )
+    return None
