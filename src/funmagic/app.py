@@ -11,7 +11,6 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import ASGIApp
 
 from funmagic import __version__, health, hooks
 from funmagic.accounts import api as accounts_api
@@ -21,7 +20,7 @@ from funmagic.accounts.sessions import CookieWriter
 from funmagic.assets import api as assets_api
 from funmagic.core import log as logs
 from funmagic.core.http import json_error
-from funmagic.core.middleware import RequestLog, SameOrigin, SecurityHeaders
+from funmagic.core.middleware import ASGIApp, RequestLog, SameOrigin, SecurityHeaders
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.credits import api as credits_api
@@ -44,13 +43,12 @@ def create_app() -> ASGIApp:
 def build(settings: Settings) -> ASGIApp:
     """The application for these settings, with the layers every request passes."""
     hooks.wire(settings)
-    app: Any = litestar_app(settings)
-    app = CookieWriter(app)
+    app: ASGIApp = CookieWriter(cast(ASGIApp, litestar_app(settings)))
     app = SameOrigin(app, origins=[settings.public_url])
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
     )
-    return cast(ASGIApp, RequestLog(app))
+    return RequestLog(app)
 
 
 def litestar_app(settings: Settings) -> Litestar:

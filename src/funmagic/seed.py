@@ -1,4 +1,4 @@
-"""The first rows of a new installation: providers, tool types, tools; in development also people."""
+"""The first rows of a new installation: providers, tool types, tools; in development people too."""
 
 from __future__ import annotations
 

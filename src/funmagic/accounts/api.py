@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Router, get, post
 from litestar.params import Body
 from pydantic import Field
-from typing_extensions import Annotated
 
 from funmagic.accounts import service, sessions
 from funmagic.accounts.limits import SignInLimits

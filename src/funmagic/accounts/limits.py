@@ -20,7 +20,9 @@ class SignInLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._limiter = MovingWindowRateLimiter(
-            RedisStorage(limits_url(settings.redis_url.get_secret_value()), implementation="redispy")
+            RedisStorage(
+                limits_url(settings.redis_url.get_secret_value()), implementation="redispy"
+            )
         )
 
     async def count(self, *, email: str, client: str) -> None:

@@ -12,7 +12,6 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 from litestar import Request
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +19,7 @@ from funmagic.accounts.models import User, UserSession
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
 from funmagic.core.ids import new_id
+from funmagic.core.middleware import ASGIApp, Message, Receive, Scope, Send
 from funmagic.core.resources import Resources
 
 SESSION_COOKIE = "fm_session"

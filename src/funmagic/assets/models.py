@@ -15,8 +15,8 @@ class Asset(Base):
     """One stored file of one person.
 
     ``pending`` means that an upload address was given out and nothing is known to have arrived;
-    only ``ready`` files can be used; ``expired`` ones are being removed. ``task_id`` and ``step_id`` name what made an output; tasks live
-    above files, so there is no foreign key. ``etag`` is S3's, quotes included.
+    only ``ready`` files can be used; ``expired`` ones are being removed. ``task_id`` and
+    ``step_id`` name what made an output; tasks live above files, so there is no foreign key. ``etag`` is S3's, quotes included.
     """
 
     __tablename__ = "assets"
@@ -28,9 +28,7 @@ class Asset(Base):
         CheckConstraint("size_bytes > 0", name="size"),
         Index(None, "user_id", "id"),
         Index(None, "task_id", postgresql_where=text("task_id IS NOT NULL")),
-        Index(
-            "ix_assets_not_ready", "created_at", postgresql_where=text("status <> 'ready'")
-        ),
+        Index("ix_assets_not_ready", "created_at", postgresql_where=text("status <> 'ready'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -34,15 +34,17 @@ NOT_AN_IMAGE = N_("This file is not a PNG, JPEG, WebP or GIF image.")
 MISLABELLED = N_("This file is not the kind of image its name says. Please save it again.")
 NOT_ARRIVED = N_("The upload has not arrived. Please try again.")
 
-# A promised file may arrive for ten minutes. One not confirmed after thirty is marked expired, which
-# no confirmation accepts any more; then its object goes, then its row.
+# A promised file may arrive for ten minutes. One not confirmed after thirty is marked expired,
+# which no confirmation accepts any more; then its object goes, then its row.
 EXPIRE = text("""
     UPDATE assets SET status = 'expired'
      WHERE id IN (SELECT id FROM assets
                    WHERE status = 'pending' AND created_at < now() - interval '30 minutes'
                    ORDER BY created_at LIMIT :batch FOR UPDATE SKIP LOCKED)
 """)
-EXPIRED = text("SELECT id, storage_key FROM assets WHERE status = 'expired' ORDER BY id LIMIT :batch")
+EXPIRED = text(
+    "SELECT id, storage_key FROM assets WHERE status = 'expired' ORDER BY id LIMIT :batch"
+)
 REMOVE = text("DELETE FROM assets WHERE id = :id AND status IN ('pending', 'expired')")
 
 
@@ -212,7 +214,9 @@ async def _discard(resources: Resources, asset: Asset) -> None:
     try:
         await resources.storage.delete(asset.storage_key)
     except StorageError as error:
-        log.warning("rejected upload left for the sweeper", asset_id=str(asset.id), error=str(error))
+        log.warning(
+            "rejected upload left for the sweeper", asset_id=str(asset.id), error=str(error)
+        )
         return
     async with resources.db.transaction() as session:
         await session.execute(REMOVE, {"id": asset.id})

@@ -1,8 +1,8 @@
 """Secrets at rest: AES-256-GCM with key ids; tokens: random, stored only as hashes.
 
-A sealed value is ``b"1" + len(id) + id + nonce (12 bytes) + ciphertext and tag``. The key id and the
-caller's ``context`` are authenticated, so a value cannot be moved to another row or key. Format and
-primitive: NIST SP 800-38D through the ``cryptography`` package.
+A sealed value is ``b"1" + len(id) + id + nonce (12 bytes) + ciphertext and tag``. The key id and
+the caller's ``context`` are authenticated, so a value cannot be moved to another row or key.
+Primitive: NIST SP 800-38D through the ``cryptography`` package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PostgreSQL through SQLAlchemy: the declarative base, the engine and the transaction at the edge."""
+"""PostgreSQL through SQLAlchemy: the declarative base, the engine, the transaction at the edge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from sqlalchemy import DateTime, MetaData, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 CONNECT_TIMEOUT_S = 5.0
@@ -42,7 +47,7 @@ class Base(DeclarativeBase):
 
 
 def async_url(database_url: str) -> URL:
-    """``postgresql://…`` as SQLAlchemy's asyncpg address; a ``host=`` query names a socket folder."""
+    """``postgresql://…`` as SQLAlchemy's asyncpg address; ``?host=`` names a socket folder."""
     return make_url(database_url).set(drivername="postgresql+asyncpg")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from babel import Locale
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.plural import PluralRule
 
 DEFAULT_LOCALE = "en"
@@ -36,17 +37,15 @@ def translate(locale: str, message: str, **params: str | int) -> str:
     return _fill(_messages(locale).singular.get(message, message), params)
 
 
-def ntranslate(
-    locale: str, singular: str, plural: str, number: int, **params: str | int
-) -> str:
-    """The plural form of ``locale`` for ``number``; ``{number}`` is filled as well."""
+def ntranslate(locale: str, singular: str, plural: str, number: int, **params: str | int) -> str:
+    """The plural form of ``locale`` for ``number``; ``{number}`` becomes it, in local digits."""
     messages = _messages(locale)
     forms = messages.plural.get(singular)
     if forms is None:
         text = singular if number == 1 else plural
     else:
         text = forms[min(messages.form_of(number), len(forms) - 1)]
-    return _fill(text, {"number": number, **params})
+    return _fill(text, {"number": format_decimal(number, locale=locale), **params})
 
 
 def negotiate(chosen: str | None, accept_language: str) -> str:

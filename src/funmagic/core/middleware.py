@@ -7,16 +7,22 @@ its headers; ``SameOrigin`` refuses unsafe requests that ride on a cookie from a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
 from urllib.parse import urlsplit
-
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from funmagic.core import log as logs
 from funmagic.core.ids import new_id
 from funmagic.core.log import REQUEST_ID, logger
 
 log = logger("funmagic.request")
+
+# ASGI 3: the three callables' own types, without a framework's view of them.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -25,7 +31,7 @@ def header(scope: Scope, name: bytes) -> str | None:
     """The first header called ``name`` (lower case), or None."""
     for key, value in scope["headers"]:
         if key == name:
-            return value.decode("latin-1")
+            return str(value.decode("latin-1"))
     return None
 
 
@@ -114,9 +120,9 @@ class SecurityHeaders:
 class SameOrigin:
     """Unsafe requests must show that they come from our own pages, or carry ``Authorization``.
 
-    Evidence is ``Sec-Fetch-Site: same-origin`` (or ``none``: typed by the person), else an ``Origin``
-    equal to the address the product is served at. No evidence means refusal: a browser always
-    sends one of them with an unsafe request, and a program sends ``Authorization``.
+    Evidence is ``Sec-Fetch-Site: same-origin`` (or ``none``: typed by the person), else an
+    ``Origin`` equal to the address the product is served at. No evidence means refusal: a
+    browser always sends one of them with an unsafe request, a program sends ``Authorization``.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Iterable[str], exempt: Iterable[str] = ()) -> None:

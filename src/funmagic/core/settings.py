@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     dev_inbox_dir: Path | None = None  # a Maildir to show at /dev/inbox; only `funmagic up` sets it
     models_dir: Path = Path(".funmagic/models")  # weights of the local provider
     worker_concurrency: int = Field(default=2, ge=1, le=64)
-    lease_s: float = Field(default=20.0, ge=1.0, le=300.0)  # a silent worker loses its task after this
+    lease_s: float = Field(
+        default=20.0, ge=1.0, le=300.0
+    )  # a silent worker loses its task after this
     reconcile_every_s: float = Field(default=3.0, ge=0.2, le=60.0)
     queue_prefix: str = "bull"
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
@@ -97,7 +99,7 @@ class Settings(BaseSettings):
         """Read the environment. Raises :class:`SettingsError` naming everything that is wrong."""
         given = _secrets_from_files()
         try:
-            return cls(**given)
+            return cls(**given)  # type: ignore[arg-type]  # read like the environment
         except ValidationError as error:
             lines = [
                 f"  {'_'.join(str(part) for part in item['loc']).upper()}: {_plain(item['msg'])}"
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
 
 
 def parse_secret_keys(text: str) -> dict[str, bytes]:
-    """``id:base64`` pairs to ``{id: 32 bytes}`` in order. Raises ValueError without echoing keys."""
+    """``id:base64`` pairs to ``{id: 32 bytes}`` in order. Raises ValueError that echoes no key."""
     keys: dict[str, bytes] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key_id, _, encoded = part.partition(":")

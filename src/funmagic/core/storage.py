@@ -72,7 +72,7 @@ class Storage:
                     answer = await self._client.put_object(
                         Bucket=self.bucket, Key=key, Body=stream, ContentType=content_type
                     )
-                size_bytes = body.stat().st_size
+                size_bytes = body.stat().st_size  # noqa: ASYNC240  # as above
             else:
                 answer = await self._client.put_object(
                     Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
@@ -160,7 +160,7 @@ class Storage:
         return PresignedPut(url, {"If-None-Match": "*"})
 
     async def presign_get(self, key: str, *, attachment: str | None = None) -> str:
-        """An address that reads the object for one hour; ``attachment`` makes it a named download."""
+        """An address that reads the object for an hour; ``attachment`` makes it a download."""
         params: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
         if attachment is not None:
             params["ResponseContentDisposition"] = (

@@ -10,7 +10,7 @@ import funmagic.catalog.models
 import funmagic.credits.models
 import funmagic.jobs.models
 import funmagic.providers.models
-import funmagic.tasks.models
+import funmagic.tasks.models  # noqa: F401  # importing registers the tables
 from funmagic.core.db import Base
 
 FOLDER = Path(__file__).parent

@@ -69,9 +69,7 @@ async def list_tasks(
     before = _task_id(decode_cursor(cursor, str)[0]) if cursor else None
     async with resources.db.transaction() as session:
         found = await service.recent_of(session, user, tool, limit + 1, before=before)
-        rows = await task_rows(
-            resources, session, found[:limit], locale=request_locale(request)
-        )
+        rows = await task_rows(resources, session, found[:limit], locale=request_locale(request))
     more = len(found) > limit
     return Page[TaskRow](
         items=rows, next_cursor=encode_cursor(str(found[limit - 1].id)) if more else None

@@ -125,8 +125,8 @@ class Engine:
             except Stopped as stop:
                 told = await self._settle_failed(held, stop)
             except TimeoutError:
-                stop = Stopped(Failure(*BY_TROUBLE[Trouble.TIMEOUT]))
-                told = await self._settle_failed(held, stop)
+                late = Stopped(Failure(*BY_TROUBLE[Trouble.TIMEOUT]))
+                told = await self._settle_failed(held, late)
             except (LeaseLost, *OUTAGES):
                 raise
             except Exception as error:
@@ -255,9 +255,7 @@ class Engine:
             await calls.submitted(session, call_id, answer.handle)
         return await self._poll(work, answer.handle, first=answer)
 
-    async def _poll(
-        self, work: Work, handle: object, first: Pending | None = None
-    ) -> Result:
+    async def _poll(self, work: Work, handle: object, first: Pending | None = None) -> Result:
         answer: Pending | Finished | None = first
         while not isinstance(answer, Finished):
             if answer is not None:

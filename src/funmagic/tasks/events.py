@@ -1,7 +1,7 @@
 """A task's events: numbered without gaps in the transaction of what they tell, published after it.
 
-The number is taken by updating the task's row, whose lock is held until the commit; so events of one
-task are numbered in the order in which they become visible. The channel carries what the table
+The number is taken by updating the task's row, whose lock is held until the commit; so events of
+one task are numbered in the order in which they become visible. The channel carries what the table
 holds; a lost publication costs nothing but time.
 """
 
@@ -83,9 +83,7 @@ async def publish(redis: Redis, events: Sequence[Event]) -> None:
 
 async def read_after(session: AsyncSession, task_id: UUID, seq: int) -> list[Event]:
     """The next events after ``seq``, at most ``READ_BATCH``."""
-    rows = await session.execute(
-        READ_AFTER, {"task_id": task_id, "seq": seq, "batch": READ_BATCH}
-    )
+    rows = await session.execute(READ_AFTER, {"task_id": task_id, "seq": seq, "batch": READ_BATCH})
     return [Event(task_id, row.seq, row.type, row.data) for row in rows]
 
 

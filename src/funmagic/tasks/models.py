@@ -32,8 +32,9 @@ class Task(Base):
     """One run of a tool's step by one person.
 
     ``fence`` grows with every claim, so a worker that lost its lease cannot write any more;
-    ``attempt`` is part of the queue's job id, so a new attempt is a new job. ``config`` is a snapshot
-    of what the price was computed from. ``error_message`` is an English message id for the owner.
+    ``attempt`` is part of the queue's job id, so a new attempt is a new job. ``config`` is a
+    snapshot of what the price was computed from. ``error_message`` is an English message
+    id for the owner.
     """
 
     __tablename__ = "tasks"
@@ -78,7 +79,9 @@ class TaskStep(Base):
 
     __tablename__ = "task_steps"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="status"),
+        CheckConstraint(
+            "status IN ('pending', 'processing', 'completed', 'failed')", name="status"
+        ),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
     )
 

@@ -44,7 +44,7 @@ REQUEUE_LOST = text("""
 
 
 async def reconcile(resources: Resources, queue: Queue) -> None:
-    """One round: deadlines passed, leases run out, jobs the queue forgot, uploads never finished."""
+    """One round: deadlines passed, leases run out, jobs forgotten, uploads never finished."""
     await _end_overdue(resources)
     await _requeue_dead(resources)
     await _requeue_lost(resources, queue)

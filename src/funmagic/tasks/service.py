@@ -33,8 +33,8 @@ from funmagic.credits import service as credits
 from funmagic.jobs import outbox
 from funmagic.tasks import events
 from funmagic.tasks.models import Task, TaskStep
-from funmagic.toolkit.contract import Step, StepInput
-from funmagic.toolkit.schema import image_fields
+from funmagic.toolkit.contract import Step
+from funmagic.toolkit.schema import form_of
 
 QUEUE: Final = "ai-tasks"
 HOLD_DESCRIPTION: Final = N_("Reserved for a task")
@@ -95,8 +95,8 @@ async def create(
     tool = await catalog.tool_by_slug(session, new.tool)
     step = _step_of(tool, new.step)
     input_values = _checked_input(step, new.input)
-    for field in image_fields(step.input_model):
-        await assets.usable_by(session, user.id, getattr(input_values, field))
+    for asset_id in image_ids(step, input_values):
+        await assets.usable_by(session, user.id, asset_id)
     price_credits = tool.step_price(step.id)
     _check_price(price_credits, new.expected_credits)
 
@@ -108,7 +108,7 @@ async def create(
             user_id=user.id,
             tool_id=tool.id,
             price_credits=price_credits,
-            input=input_values.model_dump(mode="json", by_alias=True),
+            input=input_values,
             config=_snapshot(tool, step),
             deadline_at=now() + LONGEST_WAIT,
             idempotency_key=idempotency_key,
@@ -128,13 +128,9 @@ async def create(
     session.add(TaskStep(task_id=task_id, ordinal=1, step_id=step.id))
     await session.flush()
     await events.append(session, task_id, "created", stepId=step.id)
-    await outbox.enqueue(
-        session, QUEUE, job_id(task_id, 1), {"taskId": str(task_id), "attempt": 1}
-    )
+    await outbox.enqueue(session, QUEUE, job_id(task_id, 1), {"taskId": str(task_id), "attempt": 1})
     if price_credits:
-        await credits.hold(
-            session, task_id, user.id, price_credits, description=HOLD_DESCRIPTION
-        )
+        await credits.hold(session, task_id, user.id, price_credits, description=HOLD_DESCRIPTION)
     return task_id
 
 
@@ -185,6 +181,14 @@ async def dispatch(resources: Resources, task_id: UUID) -> None:
     await outbox.dispatch_now(resources, [job_id(task_id, 1)])
 
 
+def image_ids(step: Step, input_values: dict[str, Any]) -> list[UUID]:
+    """The assets an input names, in the order of the form."""
+    named = (
+        input_values.get(field.name) for field in form_of(step.input_model) if field.kind == "image"
+    )
+    return [UUID(asset_id) for asset_id in named if asset_id is not None]
+
+
 async def _known_task(
     session: AsyncSession, user_id: UUID, key: str, request_hash: bytes
 ) -> UUID | None:
@@ -208,9 +212,10 @@ def _step_of(tool: ToolRow, step_id: str | None) -> Step:
     return step
 
 
-def _checked_input(step: Step, given: dict[str, Any]) -> StepInput:
+def _checked_input(step: Step, given: dict[str, Any]) -> dict[str, Any]:
     try:
-        return step.input_model.model_validate(given)
+        checked = step.input_model.model_validate(given)
+        return checked.model_dump(mode="json", by_alias=True)
     except ValidationError as error:
         fields = {
             ".".join(["input", *map(str, item["loc"])]): item["msg"] for item in error.errors()

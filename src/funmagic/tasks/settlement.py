@@ -99,14 +99,10 @@ async def complete(
     await calls.done(
         session, call_id, {"outputs": len(outputs)}, result.meta, result.cost_usd_micros
     )
-    await session.execute(
-        STEP_DONE, {"task_id": held.id, "step_id": step_id, "output": output}
-    )
+    await session.execute(STEP_DONE, {"task_id": held.id, "step_id": step_id, "output": output})
     await session.execute(COMPLETE, {"task_id": held.id, "output": output})
     told = [
-        await events.append(
-            session, held.id, "step_completed", stepId=step_id, output=output
-        ),
+        await events.append(session, held.id, "step_completed", stepId=step_id, output=output),
         await events.append(session, held.id, "completed", output=output),
     ]
     if held.price_credits:

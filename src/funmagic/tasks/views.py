@@ -19,7 +19,7 @@ from funmagic.credits import service as credits
 from funmagic.tasks.models import Task, TaskStep
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool
-from funmagic.toolkit.schema import image_fields
+from funmagic.toolkit.schema import form_of
 
 
 class StepView(CamelModel):
@@ -161,13 +161,13 @@ async def _input_view(
     resources: Resources, session: AsyncSession, task: Task, plugin: Tool
 ) -> dict[str, Any]:
     step = plugin.step(task.config["steps"][0]["id"])
-    names = image_fields(step.input_model) if step else ()
     shown = dict(task.input)
-    for name in names:
-        alias = step.input_model.model_fields[name].alias or name if step else name
-        found = await assets.of_task(session, task.user_id, [UUID(task.input[alias])])
-        shown[alias] = {
-            "assetId": task.input[alias],
+    for field in form_of(step.input_model) if step else ():
+        if field.kind != "image" or task.input.get(field.name) is None:
+            continue
+        found = await assets.of_task(session, task.user_id, [UUID(task.input[field.name])])
+        shown[field.name] = {
+            "assetId": task.input[field.name],
             "url": await resources.storage.presign_get(found[0].storage_key) if found else None,
         }
     return shown
