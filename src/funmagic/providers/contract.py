@@ -176,7 +176,7 @@ class Adapter(ABC):
     repeatable: bool = False
 
     def open(self, place: Place) -> None:
-        """Learn where this process runs. Called once, before anything else; starts nothing yet."""
+        """Learn where this process runs. Called before anything else; starts nothing yet."""
 
     @abstractmethod
     async def submit(self, request: Request, call: Call) -> Answer:

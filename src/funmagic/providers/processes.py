@@ -93,16 +93,20 @@ class ProcessPool:
 
     async def close(self) -> None:
         """Kill every child and wait for the threads. A later call starts afresh."""
+        threads = self.end()
+        if threads is not None:
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+
+    def end(self) -> ThreadPoolExecutor | None:
+        """Kill every child without waiting; returns the threads that still have to hear of it."""
         with self._lock:
             threads, self._threads = self._threads, None
             idle, self._idle = self._idle, []
-            busy = list(self._busy)
+            for child in self._busy:
+                child.end()
         for child in idle:
             child.kill()
-        for child in busy:
-            child.end()
-        if threads is not None:
-            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        return threads
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from funmagic.core.clock import now
@@ -56,13 +55,17 @@ class Local(Adapter):
 
     def __init__(self, *, call_limit_s: float = CALL_LIMIT_S) -> None:
         self._call_limit_s = call_limit_s
-        self._models_dir: Path | None = None
+        self._place: Place | None = None
         self._pool: ProcessPool | None = None
 
     def open(self, place: Place) -> None:
+        if place == self._place:
+            return
+        if self._pool is not None:
+            self._pool.end()
         processes = max(1, min(place.parallel_calls, os.cpu_count() or 1))
         threads = max(1, (os.cpu_count() or 1) // processes)
-        self._models_dir = place.models_dir
+        self._place = place
         self._pool = ProcessPool(
             (sys.executable, "-m", CHILD, str(weights.place_of(place.models_dir)), str(threads)),
             size=processes,
@@ -92,9 +95,9 @@ class Local(Adapter):
         """Nothing runs in the background; cancelling the awaited submit stops its process."""
 
     async def check_health(self, connection: Connection) -> Health:
-        if self._models_dir is None:
+        if self._place is None:
             return Health(None, "Not opened in this process.")
-        if not weights.is_ready(self._models_dir):
+        if not weights.is_ready(self._place.models_dir):
             return Health(False, "The model is missing or damaged. Run: funmagic up")
         return Health(True, "u2netp is ready.")
 
