@@ -3,7 +3,7 @@
 // the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -107,21 +107,26 @@ function copyPictures() {
   }
 }
 
-// The icons the templates name as icon("…"), or in a Python table marked `# icon`.
+// Every quoted word in templates and page code that is the name of an icon. A word that only happens
+// to be one costs a line in a file no browser loads.
 function collectIcons() {
   const names = new Set();
   for (const path of files(web)) {
     const text = /\.(html|py)$/.test(path) ? readFileSync(path, "utf8") : "";
-    for (const [, name] of text.matchAll(/\bicon\(\s*"([a-z0-9-]+)"/g)) names.add(name);
-    for (const [, name] of text.matchAll(/"([a-z0-9-]+)",?\s*#\s*icon\b/g)) names.add(name);
-    for (const [, name] of text.matchAll(/icon="([a-z0-9-]+)"/g)) names.add(name);
+    for (const [, name] of text.matchAll(/"([a-z0-9-]+)"/g)) {
+      if (existsSync(iconFile(name))) names.add(name);
+    }
   }
   const icons = {};
   for (const name of [...names].sort()) {
-    const svg = readFileSync(join(modules, `lucide-static/icons/${name}.svg`), "utf8");
+    const svg = readFileSync(iconFile(name), "utf8");
     icons[name] = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "").replace(/\s*\n\s*/g, "").trim();
   }
   return icons;
+}
+
+function iconFile(name) {
+  return join(modules, `lucide-static/icons/${name}.svg`);
 }
 
 function compress() {

@@ -92,8 +92,8 @@ export async function withTrueType(file: File): Promise<File> {
 }
 
 export function megabytes(bytes: number): string {
-  const unit = bytes < 1_000_000 ? "KB" : "MB";
-  const value = bytes / (unit === "KB" ? 1000 : 1_000_000);
+  const unit = bytes < 1_048_576 ? "KB" : "MB";
+  const value = bytes / (unit === "KB" ? 1024 : 1_048_576);
   return `${value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: value < 10 ? 1 : 0 })} ${unit}`;
 }
 

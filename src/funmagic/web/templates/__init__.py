@@ -1,0 +1,88 @@
+"""The templates' environment: strict, escaped, in the page's language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template import TemplateConfig
+from markupsafe import Markup
+
+from funmagic.core.i18n import browser_messages, ntranslate, translate
+from funmagic.core.settings import Settings
+from funmagic.web.static import front_end
+
+FOLDER = Path(__file__).parent
+
+
+def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
+    """For the application: our environment in Litestar's clothes."""
+    return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment(settings)))
+
+
+def environment(settings: Settings) -> Environment:
+    """Jinja with our words, icons and addresses; an unknown name is an error."""
+    env = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=not settings.is_production,
+    )
+    built = front_end()
+    env.globals.update(
+        _=_translated,
+        ngettext=_numbered,
+        href=_href,
+        icon=icon,
+        draw=icon,  # the same inside macros that have a parameter called icon
+        static=built.url,
+        preloads=built.preloads,
+        browser_messages=browser_messages,
+    )
+    env.filters.update(number=_number, moment=_moment)
+    return env
+
+
+def icon(name: str, classes: str = "") -> Markup:
+    """An inline icon, hidden from assistive technology: words stand beside it."""
+    return Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24"'
+        ' fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"'
+        ' stroke-linejoin="round" aria-hidden="true" class="{}">{}</svg>'
+    ).format(classes, Markup(front_end().icons[name]))
+
+
+@pass_context
+def _translated(context: Context, message: str, **params: Any) -> str:
+    return translate(context["page"].locale, message, **params)
+
+
+@pass_context
+def _numbered(context: Context, singular: str, plural: str, number: int, **params: Any) -> str:
+    return ntranslate(context["page"].locale, singular, plural, number, **params)
+
+
+@pass_context
+def _href(context: Context, path: str) -> str:
+    """An address in the page's language: ``href("/credits")`` is ``/en/credits``."""
+    return f"/{context['page'].locale}{path}"
+
+
+@pass_context
+def _number(context: Context, value: int) -> str:
+    return format_decimal(value, locale=context["page"].locale)
+
+
+@pass_context
+def _moment(context: Context, at: datetime) -> Markup:
+    """A time element; the browser rewrites it in the reader's own time zone."""
+    text = format_datetime(at, "medium", locale=context["page"].locale)
+    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), text)
