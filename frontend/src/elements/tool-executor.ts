@@ -111,7 +111,7 @@ export class ToolExecutor extends HTMLElement {
     this.picker.clear();
     void forget(this.dataset["tool"]!);
     this.#complain("");
-    this.#setUrl(null);
+    this.#setUrl("new");
     this.#show("idle");
     this.picker.input.focus();
   }
@@ -322,7 +322,7 @@ function receiptLine(receipt: Receipt | null): string {
 function failureLine(receipt: Receipt | null): string {
   if (!receipt) return t("You were not charged.");
   return [
-    tn("You were not charged: {number} credit is back.", "You were not charged: {number} credits are back.", receipt.released),
+    tn("{number} credit is back in your account.", "{number} credits are back in your account.", receipt.released),
     t("You have {number}.", { number: receipt.available.toLocaleString(locale) }),
   ].join(" ");
 }

@@ -41,6 +41,7 @@ class Page:
     viewer: Viewer | None
     languages: tuple[Language, ...]
     dev_inbox: bool
+    knows_viewer: bool = True  # False on error pages: who asks was not looked up
     sign_in_lifetime_min: int = 10
 
 
@@ -118,7 +119,6 @@ class ToolView:
     stage: Stage
     shown: Shown | None
     runs: tuple[Run, ...]
-    samples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class SignInView:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmView:
-    """The page of a sign-in link opened elsewhere. ``link`` None: it cannot be used (any more)."""
+    """The page of a sign-in link. ``email`` None: it cannot be used (any more)."""
 
     token: str
     email: str | None
@@ -201,14 +201,7 @@ class ErrorView:
 
 
 View = (
-    HomeView
-    | ToolView
-    | SignInView
-    | ConfirmView
-    | CreditsView
-    | InboxView
-    | MailView
-    | ErrorView
+    HomeView | ToolView | SignInView | ConfirmView | CreditsView | InboxView | MailView | ErrorView
 )
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from litestar import Request, Response, get
 from litestar.datastructures import CacheControlHeader
@@ -107,7 +108,7 @@ def _read(path: Path) -> BuiltFile:
 
 
 @get(f"{PREFIX}/{{name:str}}", cache_control=CacheControlHeader(public=True, max_age=ONE_YEAR_S))
-async def serve_static(request: Request[None, None, dict[str, object]], name: str) -> Response[bytes]:
+async def serve_static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
     """A built file, in the smallest encoding the browser takes."""
     file = front_end().files.get(name)
     if file is None:

@@ -1,0 +1,54 @@
+"""Error pages: what happened, in words, and a way on."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from litestar.response import Template
+
+from funmagic.core.http import as_funmagic_error
+from funmagic.core.i18n import N_, translate
+from funmagic.core.log import logger
+from funmagic.web.contexts import ErrorView
+from funmagic.web.pages import AnyRequest, drawn, page_locale, page_of
+
+log = logger(__name__)
+
+# Status to title and icon; others are shown like 500.
+TITLES: Final = {
+    401: (N_("Please sign in"), "log-in"),
+    403: (N_("This is not for you"), "lock"),
+    404: (N_("Page not found"), "search-x"),
+    413: (N_("Too large"), "file-warning"),
+    422: (N_("That did not work"), "circle-alert"),
+    429: (N_("A little too fast"), "hourglass"),
+    500: (N_("Something broke"), "bug"),
+    503: (N_("Back in a moment"), "cloud-off"),
+}
+WORTH_REPEATING: Final = frozenset({429, 500, 503})
+
+
+def html_error(request: AnyRequest, error: Exception) -> Template:
+    """A page for any error. It asks nothing of the database, which may be what is missing."""
+    problem = as_funmagic_error(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("page failed", path=request.url.path, exc_info=error)
+    locale = page_locale(request)
+    title, icon = TITLES.get(problem.status, TITLES[500])
+    view = ErrorView(
+        status=problem.status,
+        title=translate(locale, title),
+        message=translate(locale, problem.message, **problem.params),
+        icon=icon,
+        retry_path=_retry_path(request) if problem.status in WORTH_REPEATING else None,
+    )
+    page = page_of(request, None, knows_viewer=False)
+    answer = drawn(request, "pages/error.html", page, view, status_code=problem.status)
+    if problem.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(problem.retry_after_s)
+    return answer
+
+
+def _retry_path(request: AnyRequest) -> str | None:
+    return request.url.path if request.method == "GET" else None

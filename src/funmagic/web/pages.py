@@ -1,0 +1,100 @@
+"""The frame around every page: language, viewer, language switch; and how an answer is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import Cookie
+from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.accounts.models import User
+from funmagic.core.errors import NotFound
+from funmagic.core.http import request_locale
+from funmagic.core.i18n import LOCALES, language_name
+from funmagic.core.settings import Settings
+from funmagic.credits import service as credits
+from funmagic.web.contexts import Language, Page, View, Viewer, context
+
+LOCALE_COOKIE = "fm_locale"
+LOCALE_LIFETIME_S = 365 * 24 * 3600
+# Pages show a person's own state: a browser may keep them, but asks before it shows them again.
+PAGE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def known_locale(locale: str) -> str:
+    """The locale of a page's address. Raises :class:`NotFound` for one we do not speak."""
+    if locale not in LOCALES:
+        raise NotFound
+    return locale
+
+
+async def viewer_of(session: AsyncSession, user: User | None) -> Viewer | None:
+    """Who is signed in, with what they can spend."""
+    if user is None:
+        return None
+    balance = await credits.balance_of(session, user.id)
+    return Viewer(email=user.email, available=balance.available)
+
+
+def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = True) -> Page:
+    """The frame of the page at the request's address."""
+    settings: Settings = request.app.state["settings"]
+    locale = page_locale(request)
+    path = request.url.path
+    query = f"?{request.url.query}" if request.url.query else ""
+    return Page(
+        locale=locale,
+        path=path + query,
+        viewer=viewer,
+        languages=tuple(
+            Language(code, language_name(code), _in_language(path, query, code)) for code in LOCALES
+        ),
+        dev_inbox=settings.dev_inbox_dir is not None,
+        knows_viewer=knows_viewer,
+    )
+
+
+def page_locale(request: AnyRequest) -> str:
+    """The language of a page: its address says it, else ``lang``, else the person's last choice."""
+    for named in (request.url.path.split("/")[1], request.query_params.get("lang")):
+        if named in LOCALES:
+            return named
+    return request_locale(request)
+
+
+def drawn(
+    request: AnyRequest, template: str, page: Page, view: View, *, status_code: int = 200
+) -> Template:
+    """The page as an answer. A language chosen by address is remembered for the API's words."""
+    cookies = []
+    if request.cookies.get(LOCALE_COOKIE) != page.locale:
+        settings: Settings = request.app.state["settings"]
+        cookies.append(
+            Cookie(
+                LOCALE_COOKIE,
+                page.locale,
+                max_age=LOCALE_LIFETIME_S,
+                samesite="lax",
+                secure=settings.secure_cookies,
+            )
+        )
+    return Template(
+        template_name=template,
+        context=context(page, view),
+        status_code=status_code,
+        headers=PAGE_HEADERS,
+        cookies=cookies,
+        media_type="text/html",
+    )
+
+
+def _in_language(path: str, query: str, code: str) -> str:
+    """This page's address in another language; pages without one in theirs take ``?lang=``."""
+    first, _, rest = path.removeprefix("/").partition("/")
+    if first in LOCALES:
+        return f"/{code}/{rest}{query}"
+    return f"{path}?lang={code}"
