@@ -1,0 +1,143 @@
+"""What every adapter must keep to. A new module is tested here without being named."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydantic import BaseModel, SecretStr, ValidationError
+from tests.contracts.pictures import REQUESTS
+
+from funmagic.core.clock import now
+from funmagic.core.ids import new_id
+from funmagic.providers import registry
+from funmagic.providers.contract import (
+    Adapter,
+    BackgroundRemoval,
+    Call,
+    Capability,
+    Connection,
+    Finished,
+    Offer,
+    Place,
+)
+
+ADAPTERS = registry.adapters()
+OFFERS = [
+    pytest.param(adapter, capability, offer, id=f"{adapter.key}/{capability}")
+    for adapter in ADAPTERS.values()
+    for capability, offer in adapter.offers.items()
+]
+every_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=lambda it: it.key)
+every_offer = pytest.mark.parametrize(("adapter", "capability", "offer"), OFFERS)
+
+
+@pytest.fixture(autouse=True)
+async def opened(models_dir: Path) -> AsyncIterator[None]:
+    registry.open(Place(models_dir=models_dir, parallel_calls=1))
+    yield
+    await registry.close()
+
+
+def test_every_capability_has_a_picture_to_try_it_with() -> None:
+    assert set(REQUESTS) == set(Capability)
+
+
+@every_adapter
+def test_an_adapter_introduces_itself(adapter: Adapter) -> None:
+    assert adapter.key
+    assert adapter.label
+    assert adapter.offers
+    assert registry.adapter(adapter.key) is adapter
+    for name in ("submit", "poll", "cancel", "check_health"):
+        assert inspect.iscoroutinefunction(getattr(adapter, name))
+
+
+@every_offer
+def test_options_survive_the_database(
+    adapter: Adapter, capability: Capability, offer: Offer
+) -> None:
+    assert offer.models
+    assert len(set(offer.models)) == len(offer.models)
+    defaults = offer.options_model()
+    stored = defaults.model_dump(mode="json")
+    assert offer.options_model.model_validate(stored) == defaults
+    with pytest.raises(ValidationError):
+        offer.options_model.model_validate({"noSuchOption": True})
+
+
+@every_adapter
+def test_credentials_never_show(adapter: Adapter) -> None:
+    canary = "canary-5f1c"
+
+    class Anything(BaseModel):
+        api_key: str
+
+    shown = repr(Connection(credentials=Anything(api_key=canary), base_url="https://x.example"))
+    assert canary not in shown
+    if adapter.credentials_model is not None:
+        for info in adapter.credentials_model.model_fields.values():
+            assert info.annotation in (SecretStr, SecretStr | None)
+
+
+@every_adapter
+async def test_health_is_answered(adapter: Adapter) -> None:
+    if adapter.credentials_model is not None:
+        pytest.skip("needs a vendor or its simulator")
+    health = await adapter.check_health(Connection())
+    assert health.ok in (True, False, None)
+    assert health.message
+
+
+@every_offer
+async def test_a_real_input_gives_a_real_result(
+    adapter: Adapter, capability: Capability, offer: Offer, tmp_path: Path
+) -> None:
+    if adapter.credentials_model is not None:
+        pytest.skip("needs a vendor or its simulator")
+    request = REQUESTS[capability](tmp_path)
+    heard: list[int] = []
+    call = make_call(tmp_path, offer, heard)
+    answer = await adapter.submit(request, call)
+    while not isinstance(answer, Finished):
+        answer = await adapter.poll(answer.handle, call)
+    assert answer.result.cost_usd_micros >= 0
+    assert all(0 <= percent <= 99 for percent in heard)
+    assert heard == sorted(heard)
+    assert_right(request, answer)
+
+
+@every_adapter
+async def test_cancelling_what_is_unknown_does_no_harm(adapter: Adapter, tmp_path: Path) -> None:
+    if adapter.credentials_model is not None:
+        pytest.skip("needs a vendor or its simulator")
+    offer = next(iter(adapter.offers.values()))
+    await adapter.cancel({"id": "unknown"}, make_call(tmp_path, offer, []))
+
+
+def make_call(work_dir: Path, offer: Offer, heard: list[int]) -> Call:
+    async def report(percent: int) -> None:
+        heard.append(percent)
+
+    return Call(
+        id=new_id(),
+        model=offer.models[0],
+        options=offer.options_model(),
+        connection=Connection(),
+        work_dir=work_dir,
+        deadline_at=now() + timedelta(seconds=60),
+        report=report,
+    )
+
+
+def assert_right(request: object, answer: Finished) -> None:
+    """The result is what the request's docstring promises."""
+    assert isinstance(request, BackgroundRemoval)
+    (cutout,) = answer.result.files
+    assert cutout.content_type == "image/png"
+    with Image.open(request.image.path) as before, Image.open(cutout.path) as after:
+        assert (after.format, after.mode, after.size) == ("PNG", "RGBA", before.size)
