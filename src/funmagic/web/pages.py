@@ -75,8 +75,8 @@ def drawn(
         settings: Settings = request.app.state["settings"]
         cookies.append(
             Cookie(
-                LOCALE_COOKIE,
-                page.locale,
+                key=LOCALE_COOKIE,
+                value=page.locale,
                 max_age=LOCALE_LIFETIME_S,
                 samesite="lax",
                 secure=settings.secure_cookies,

@@ -43,8 +43,8 @@ class BuiltFile:
     """One file in every encoding it was built in."""
 
     media_type: str
-    plain: bytes
-    encoded: dict[str, bytes] = field(default_factory=dict)
+    plain: bytes = field(repr=False)
+    encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def best_for(self, accept_encoding: str) -> tuple[bytes, str | None]:
         """The smallest form a client takes, with its ``Content-Encoding``."""
