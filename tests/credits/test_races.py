@@ -101,18 +101,19 @@ async def test_adjustments_and_settlements_at_once_add_up_exactly(
 
 
 @pytest.mark.hazard("M19")
+@pytest.mark.parametrize("before", [0, 50])
 async def test_twenty_racers_with_one_key_move_the_account_once(
-    db: Database, crowd: Database, open_account: OpenAccount, books: BooksOf
+    before: int, db: Database, crowd: Database, open_account: OpenAccount, books: BooksOf
 ) -> None:
-    ada = await open_account()  # no account row yet: the racers open it as well
+    ada = await open_account(before)  # with nothing before, the racers open the account as well
     outcomes = await race(crowd, [bonus(ada, 10, "gift")] * RACERS)
 
     movements = [found for found in outcomes if isinstance(found, Movement)]
     assert len(movements) == RACERS, outcomes
     assert sum(not movement.replayed for movement in movements) == 1
-    assert {movement.entry_no for movement in movements} == {1}
+    assert {movement.balance_after for movement in movements} == {before + 10}
     async with db.transaction() as s:
-        assert await credits.balance_of(s, ada) == Balance(10, 0, 0)
+        assert await credits.balance_of(s, ada) == Balance(before + 10, 0, 0)
     assert await books() == []
 
 

@@ -220,6 +220,18 @@ async def test_money_taken_back_after_it_was_spent_is_owed_and_repaid_first(
 
 
 @pytest.mark.hazard("M21")
+async def test_no_hold_is_taken_while_something_is_owed(
+    db: Database, open_account: OpenAccount
+) -> None:
+    """Even where credits are there: however that came to be, the debt comes first."""
+    ada = await open_account(50)
+    async with db.transaction() as s:
+        await s.execute(text("UPDATE credit_accounts SET owed = 1"))
+    with pytest.raises(NotEnoughCredits):
+        await held(db, ada, 1)
+
+
+@pytest.mark.hazard("M21")
 async def test_a_hold_taken_before_is_still_charged_while_something_is_owed(
     db: Database, open_account: OpenAccount, books: BooksOf
 ) -> None:
