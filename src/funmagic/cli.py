@@ -89,9 +89,9 @@ def web(host: str, port: int) -> None:
 def worker() -> None:
     """Work on queued tasks."""
     _settings()
-    from funmagic import worker as process
+    from funmagic.worker import main as work
 
-    process.main()
+    work()
 
 
 @main.command()

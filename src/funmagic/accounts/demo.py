@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from funmagic.accounts.service import sign_up_or_find
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +24,7 @@ DEMO_USERS = (
 
 async def seed(session: AsyncSession) -> None:
     """Create the demo people that are missing; existing ones are left as they are."""
+    from funmagic.accounts.service import sign_up_or_find  # late: `funmagic up` wants only names
+
     for person in DEMO_USERS:
         await sign_up_or_find(session, person.email, name=person.name, role=person.role)

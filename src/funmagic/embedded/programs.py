@@ -50,14 +50,16 @@ class Program:
         """Start it and wait until it has ended well. Raises StartFailed with its last lines."""
         self.start()
         assert self.child is not None  # just started
-        while (status := self.child.exit_status()) is None:
-            self._site.check_stop()
-            time.sleep(0.03)
-        if status != 0:
-            raise StartFailed(
-                f"{self.title} failed ({describe(status)}).\n{self.child.log_tail(25)}"
-            )
-        self.child = None
+        try:
+            while (status := self.child.exit_status()) is None:
+                self._site.check_stop()
+                time.sleep(0.03)
+            if status != 0:
+                raise StartFailed(
+                    f"{self.title} failed ({describe(status)}).\n{self.child.log_tail(25)}"
+                )
+        finally:
+            self.stop()
 
     def wait_ready(self, host: str, port: int) -> None:
         """Wait until it answers web requests. Raises StartFailed with its last lines."""

@@ -42,24 +42,30 @@ def running(
     )
     servers = [SERVERS[name](site) for name in SERVERS if name in parts]
     try:
-        yield start(servers)
+        environment = launch(servers)
+        settle(servers)
+        yield environment
     finally:
         stop(servers)
         janitor.close()
         directory.give_back()
 
 
-def start(servers: list[Server]) -> dict[str, str]:
-    """Start servers side by side; returns their settings. Raises StartFailed."""
+def launch(servers: list[Server]) -> dict[str, str]:
+    """Start servers side by side without waiting; returns their settings. Raises StartFailed."""
+    environment: dict[str, str] = {}
     for server in servers:
         server.prepare()
         server.start()
-    environment: dict[str, str] = {}
+        environment |= server.environment()
+    return environment
+
+
+def settle(servers: list[Server]) -> None:
+    """Wait until launched servers are fit for use, quickest first. Raises StartFailed."""
     for server in reversed(servers):
         server.wait_ready()
         server.provide()
-        environment |= server.environment()
-    return environment
 
 
 def stop(servers: list[Server]) -> None:

@@ -16,10 +16,12 @@ from types import FrameType
 
 from funmagic.embedded.datadir import DataDirectory
 from funmagic.embedded.janitor import Janitor
+from funmagic.embedded.preparation import is_prepared, remember
 from funmagic.embedded.process import StartFailed
 from funmagic.embedded.programs import Program
+from funmagic.embedded.seaweedfs import SeaweedFS
 from funmagic.embedded.server import Server, Site
-from funmagic.embedded.stack import SERVERS, start, stop
+from funmagic.embedded.stack import SERVERS, launch, settle, stop
 from funmagic.embedded.watch import GaveUp, Part, Watch
 
 DEFAULT_PORT = 8000
@@ -30,6 +32,8 @@ REPLACED_BY = {
     "seaweedfs": "S3_ENDPOINT_URL",
     "mail": "SMTP_URL",
 }
+#: A worker may finish what it is working on; its own limit is 20 s.
+WORKER_PATIENCE_S = 22
 _TICK_S = 0.2
 
 
@@ -94,33 +98,53 @@ class Supervisor:
         say(f"FunMagic is starting; its data is in {site.data}")
         wanted = [name for name, setting in REPLACED_BY.items() if not is_given(setting)]
         self._servers = [SERVERS[name](site) for name in SERVERS if name in wanted]
-        environment = base_environment(directory, port)
-        if self._servers:
-            with step(", ".join(server.title for server in self._servers)):
-                environment |= start(self._servers)
+        environment = base_environment(directory, port) | launch(self._servers)
         directory.write_environment(environment)
         everything = {**os.environ, **environment}
-
-        def program(title: str, *arguments: str, stop_patience_s: float) -> Program:
-            command = [*self._order.command, *arguments]
-            return Program(
-                title, command, site=site, environment=everything, stop_patience_s=stop_patience_s
-            )
-
-        with step("Model weights, migrations, demo data"):
-            program("prepare", "prepare", stop_patience_s=5).run_to_end()
-        host = self._order.host
-        web = program("web", "web", "--host", host, "--port", str(port), stop_patience_s=6)
-        worker = program("worker", "worker", stop_patience_s=15)
-        self._programs = [worker, web]
-        with step("Web and worker"):
-            web.start()
-            worker.start()
-            web.wait_ready(host, port)
-        address = environment.get("PUBLIC_URL") or os.environ["PUBLIC_URL"]
+        # S3 takes seconds to come up and nothing needs it before the first visitor does.
+        slow: list[Server] = [server for server in self._servers if isinstance(server, SeaweedFS)]
+        quick = [server for server in self._servers if server not in slow]
+        if quick:
+            with step(", ".join(server.title for server in quick)):
+                settle(quick)
+        self._prepare(site, everything, may_skip="postgres" in wanted)
+        self._programs = self._make_programs(site, everything, port)
+        starting: list[Part] = [*slow, *self._programs]
+        with step(", ".join(part.title for part in starting)):
+            for program in self._programs:
+                program.start()
+            settle(slow)
+            self._programs[0].wait_ready(self._order.host, port)
+        address = everything["PUBLIC_URL"]
         directory.write_state(address=address)
         self._greet(address)
         say(f"\n  Logs are in {site.logs}. Ctrl-C stops everything.\n")
+
+    def _prepare(self, site: Site, environment: dict[str, str], *, may_skip: bool) -> None:
+        """Models, migrations, seed; skipped where this code has done it on this data before."""
+        if may_skip and is_prepared(site.data, Path(environment["MODELS_DIR"])):
+            return
+        command = [*self._order.command, "prepare"]
+        with step("Model weights, migrations, demo data"):
+            Program(
+                "prepare", command, site=site, environment=environment, stop_patience_s=5
+            ).run_to_end()
+        remember(site.data)
+
+    def _make_programs(self, site: Site, environment: dict[str, str], port: int) -> list[Program]:
+        """The web process first."""
+        command = self._order.command
+        web = [*command, "web", "--host", self._order.host, "--port", str(port)]
+        return [
+            Program("web", web, site=site, environment=environment, stop_patience_s=6),
+            Program(
+                "worker",
+                [*command, "worker"],
+                site=site,
+                environment=environment,
+                stop_patience_s=WORKER_PATIENCE_S,
+            ),
+        ]
 
     def _watch(self, janitor: Janitor) -> None:
         watch = Watch(say=lambda text: say(f"! {text}"))
