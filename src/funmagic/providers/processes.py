@@ -77,7 +77,13 @@ class ProcessPool:
 
         waiting = self._executor().submit(self._do, dict(job), hear, ticket)
         answer = asyncio.wrap_future(waiting, loop=loop)
-        answer.add_done_callback(lambda _: heard.put_nowait(None))
+
+        def end(done: asyncio.Future[dict[str, Any]]) -> None:
+            if not done.cancelled():
+                done.exception()  # seen, even where nobody waits any more
+            heard.put_nowait(None)
+
+        answer.add_done_callback(end)
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 while (percent := await heard.get()) is not None:
@@ -107,6 +113,13 @@ class ProcessPool:
         for child in idle:
             child.kill()
         return threads
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The living children's process ids."""
+        with self._lock:
+            children = [*self._idle, *self._busy]
+        return tuple(child.pid for child in children if child.is_alive())
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:

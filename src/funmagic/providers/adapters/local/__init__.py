@@ -105,6 +105,11 @@ class Local(Adapter):
         if self._pool is not None:
             await self._pool.close()
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the children at work or waiting for work."""
+        return self._pool.pids if self._pool is not None else ()
+
     async def _ask(self, job: Mapping[str, Any], call: Call) -> dict[str, Any]:
         if self._pool is None:
             raise ProviderError(Trouble.BROKEN, "the local provider was not opened at start")

@@ -165,9 +165,10 @@ class _Edges:
         if own_alpha is not None:
             alpha *= np.asarray(own_alpha.crop(box), np.float32) / 255
         strip = np.empty((*alpha.shape, 4), np.uint8)
-        # Nothing of the old background stays behind under transparent pixels.
-        strip[..., :3] = np.where(alpha[..., np.newaxis] > 0, pixels * 255 + 0.5, 0)
+        strip[..., :3] = pixels * 255 + 0.5
         strip[..., 3] = alpha * 255 + 0.5
+        # Nothing of the old background stays behind under transparent pixels.
+        strip[strip[..., 3] == 0] = 0
         return strip
 
     @staticmethod

@@ -1,0 +1,75 @@
+"""The local provider, opened on the real model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from funmagic.core.clock import now
+from funmagic.core.ids import new_id
+from funmagic.providers.adapters.local import BackgroundRemovalOptions, Local
+from funmagic.providers.contract import (
+    BackgroundRemoval,
+    Call,
+    Connection,
+    File,
+    Finished,
+    Options,
+    Place,
+)
+
+PHOTOS = Path(__file__).parent.parent / "photos"
+CutOut = Callable[..., Awaitable[Finished]]
+
+
+async def ignore(percent: int) -> None:
+    """Nobody watches this call."""
+
+
+@pytest.fixture(scope="module")
+async def local(models_dir: Path) -> AsyncIterator[Local]:
+    adapter = Local()
+    adapter.open(Place(models_dir=models_dir, parallel_calls=1))
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+def cut_out(local: Local, tmp_path: Path) -> CutOut:
+    """Remove a photo's background; ``photo`` is a name in the photos' folder or a path."""
+
+    async def run(
+        photo: str | Path,
+        *,
+        report: Callable[[int], Awaitable[None]] = ignore,
+        options: Options | None = None,
+        time_s: float = 60,
+    ) -> Finished:
+        call = make_call(tmp_path / str(new_id()), report, options, time_s)
+        image = File(PHOTOS / photo, "image/jpeg")
+        answer = await local.submit(BackgroundRemoval(image), call)
+        assert isinstance(answer, Finished)
+        return answer
+
+    return run
+
+
+def make_call(
+    work_dir: Path,
+    report: Callable[[int], Awaitable[None]] = ignore,
+    options: Options | None = None,
+    time_s: float = 60,
+) -> Call:
+    work_dir.mkdir(exist_ok=True)
+    return Call(
+        id=new_id(),
+        model="u2netp",
+        options=options or BackgroundRemovalOptions(),
+        connection=Connection(),
+        work_dir=work_dir,
+        deadline_at=now() + timedelta(seconds=time_s),
+        report=report,
+    )
