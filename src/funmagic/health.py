@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from funmagic.core.http import CamelModel
 from funmagic.core.log import logger
@@ -32,7 +33,7 @@ async def healthz() -> dict[str, str]:
 
 
 @get("/readyz", opt={"no_log": True})
-async def readyz(resources: Resources) -> Response[ReadyView]:
+async def readyz(resources: NamedDependency[Resources]) -> Response[ReadyView]:
     """200 where PostgreSQL, Valkey and the storage answer within three seconds, else 503 naming
     what does not."""
     checks = dict(
@@ -55,5 +56,5 @@ async def _check(name: str, probe: Awaitable[Any]) -> tuple[str, str]:
     return name, "ok"
 
 
-async def _ping_redis(resources: Resources) -> None:
+async def _ping_redis(resources: NamedDependency[Resources]) -> None:
     await resources.redis.execute_command("PING")  # type: ignore[no-untyped-call]

@@ -10,8 +10,6 @@ import socket
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from funmagic import hooks
 from funmagic.core import log as logs
 from funmagic.core.log import logger
@@ -21,9 +19,10 @@ from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
 from funmagic.jobs.schedule import Every
 from funmagic.providers import registry
+from funmagic.providers.contract import Place
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import reconcile
-from funmagic.tasks.service import QUEUE, mark_queued
+from funmagic.tasks.service import QUEUE, note_sent
 
 log = logger(__name__)
 
@@ -54,6 +53,12 @@ async def run(settings: Settings) -> None:
 async def work(resources: Resources, stop: asyncio.Event) -> None:
     """Consume, relay and reconcile until ``stop`` is set."""
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    registry.open(
+        Place(
+            models_dir=resources.settings.models_dir,
+            parallel_calls=resources.settings.worker_concurrency,
+        )
+    )
     engine = Engine(resources, owner)
     queue = Queue(resources.settings, QUEUE)
 
@@ -65,7 +70,7 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     consumer = Consumer(
         resources.settings, QUEUE, perform, concurrency=resources.settings.worker_concurrency
     )
-    relay = Relay(resources, on_sent=_mark_sent)
+    relay = Relay(resources, on_sent=note_sent)
     log.info("worker started", owner=owner, concurrency=resources.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
         group.create_task(relay.run(stop))
@@ -80,8 +85,3 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     await queue.close()
     log.info("worker stopped", owner=owner)
 
-
-async def _mark_sent(session: AsyncSession, payloads: list[dict[str, Any]]) -> None:
-    await mark_queued(
-        session, [UUID(payload["taskId"]) for payload in payloads if "taskId" in payload]
-    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request, Router, get, post
-from litestar.params import Body
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from pydantic import Field
 
 from funmagic.accounts import service, sessions
@@ -33,7 +34,7 @@ class UserView(CamelModel):
     role: str
 
     @classmethod
-    def of(cls, user: User) -> UserView:
+    def of(cls, user: NamedDependency[User]) -> UserView:
         return cls(id=str(user.id), email=user.email, name=user.name, role=user.role)
 
 
@@ -44,8 +45,8 @@ class SessionView(CamelModel):
 @post("/magic-link", status_code=202)
 async def send_magic_link(
     request: Request[Any, Any, Any],
-    resources: Resources,
-    data: Annotated[MagicLinkRequest, Body()],
+    resources: NamedDependency[Resources],
+    data: JSONBody[MagicLinkRequest],
 ) -> SentView:
     """Mail a sign-in link. The answer is the same for known and unknown addresses."""
     address = service.normal_email(data.email)
@@ -62,14 +63,14 @@ async def send_magic_link(
 
 
 @post("/logout", status_code=204)
-async def sign_out(request: Request[Any, Any, Any], resources: Resources) -> None:
+async def sign_out(request: Request[Any, Any, Any], resources: NamedDependency[Resources]) -> None:
     """End this browser's session. Signing out twice is fine."""
     async with resources.db.transaction() as session:
         await sessions.sign_out(request, session)
 
 
 @get("/session")
-async def show_session(user_or_none: User | None) -> SessionView:
+async def show_session(user_or_none: NamedDependency[User | None]) -> SessionView:
     """Who is signed in here."""
     return SessionView(user=UserView.of(user_or_none) if user_or_none else None)
 

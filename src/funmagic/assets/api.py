@@ -7,11 +7,12 @@ must not be usable.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Router, get, post
-from litestar.params import Body
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 from litestar.response import Redirect
 from pydantic import Field
 
@@ -40,7 +41,9 @@ class UploadRequest(CamelModel):
 
 @post("/upload", status_code=200)
 async def request_upload(
-    resources: Resources, user: User, data: Annotated[UploadRequest, Body()]
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    data: JSONBody[UploadRequest],
 ) -> dict[str, Any]:
     """Sign one PUT of exactly the described file; ``metadata.assetId`` names it from then on."""
     route = service.ROUTES.get(data.route)
@@ -77,14 +80,18 @@ async def request_upload(
 
 
 @post("/assets/{asset_id:uuid}/confirmation", status_code=200)
-async def confirm_asset(resources: Resources, user: User, asset_id: UUID) -> AssetView:
+async def confirm_asset(
+    resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
+) -> AssetView:
     """Say that the PUT is done. Only now can the file be used."""
     asset = await service.confirm(resources, user.id, asset_id)
     return await asset_view(resources.storage, asset)
 
 
 @get("/assets/{asset_id:uuid}")
-async def show_asset(resources: Resources, user: User, asset_id: UUID) -> AssetView:
+async def show_asset(
+    resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
+) -> AssetView:
     """One of one's own files."""
     async with resources.db.transaction() as session:
         asset = await service.owned_by(session, user.id, asset_id)
@@ -92,7 +99,9 @@ async def show_asset(resources: Resources, user: User, asset_id: UUID) -> AssetV
 
 
 @get("/assets/{asset_id:uuid}/download", status_code=302)
-async def download_asset(resources: Resources, user: User, asset_id: UUID) -> Redirect:
+async def download_asset(
+    resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
+) -> Redirect:
     """Send the browser to the file, as a download under its own name."""
     async with resources.db.transaction() as session:
         asset = await service.owned_by(session, user.id, asset_id)

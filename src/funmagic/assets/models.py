@@ -16,7 +16,8 @@ class Asset(Base):
 
     ``pending`` means that an upload address was given out and nothing is known to have arrived;
     only ``ready`` files can be used; ``expired`` ones are being removed. ``task_id`` and
-    ``step_id`` name what made an output; tasks live above files, so there is no foreign key. ``etag`` is S3's, quotes included.
+    ``step_id`` name what made an output; tasks live above files, so there is no foreign
+    key. ``etag`` is S3's, quotes included.
     """
 
     __tablename__ = "assets"

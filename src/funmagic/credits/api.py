@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from litestar import Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
 from funmagic.accounts.models import User
 from funmagic.core.http import CamelModel
@@ -30,7 +32,9 @@ class CreditsView(CamelModel):
 
 
 @get("/")
-async def show_credits(user: User, resources: Resources) -> CreditsView:
+async def show_credits(
+    user: NamedDependency[User], resources: NamedDependency[Resources]
+) -> CreditsView:
     """The credits of whoever is signed in."""
     async with resources.db.transaction() as session:
         return CreditsView.of(await service.balance_of(session, user.id))
@@ -38,7 +42,10 @@ async def show_credits(user: User, resources: Resources) -> CreditsView:
 
 @get("/transactions")
 async def list_transactions(
-    user: User, resources: Resources, cursor: str | None = None, limit: int = DEFAULT_LIMIT
+    user: NamedDependency[User],
+    resources: NamedDependency[Resources],
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[int] = DEFAULT_LIMIT,
 ) -> Page[service.TransactionView]:
     """Every movement of one's own credits, newest first."""
     async with resources.db.transaction() as session:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
-from litestar.params import Body, Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 from pydantic import Field
 
@@ -40,10 +41,10 @@ class CreatedView(CamelModel):
 
 @post("/", status_code=201)
 async def create_task(
-    resources: Resources,
-    user: User,
-    data: Annotated[TaskRequest, Body()],
-    idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key")] = None,
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    data: JSONBody[TaskRequest],
+    idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> CreatedView:
     """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task."""
     new = service.NewTask(data.tool, data.step, data.input, data.expected_credits)
@@ -58,11 +59,11 @@ async def create_task(
 @get("/")
 async def list_tasks(
     request: Request[Any, Any, Any],
-    resources: Resources,
-    user: User,
-    tool: Annotated[str | None, Parameter(max_length=100)] = None,
-    limit: int = DEFAULT_LIMIT,
-    cursor: str | None = None,
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    tool: Annotated[str | None, QueryParameter(max_length=100)] = None,
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Page[TaskRow]:
     """One's own tasks, newest first."""
     check_limit(limit)
@@ -78,7 +79,10 @@ async def list_tasks(
 
 @get("/{task_id:uuid}")
 async def show_task(
-    request: Request[Any, Any, Any], resources: Resources, user: User, task_id: UUID
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    task_id: FromPath[UUID],
 ) -> TaskView:
     """One of one's own tasks with its steps, results and receipt."""
     async with resources.db.transaction() as session:
@@ -88,7 +92,10 @@ async def show_task(
 
 @get("/{task_id:uuid}/stream")
 async def stream_task(
-    request: Request[Any, Any, Any], resources: Resources, user: User, task_id: UUID
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    task_id: FromPath[UUID],
 ) -> Response[Any]:
     """Live events. Reconnecting with the id of the last event of an ended task answers 204."""
     hub: EventHub = request.app.state["event_hub"]

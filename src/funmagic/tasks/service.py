@@ -134,8 +134,9 @@ async def create(
     return task_id
 
 
-async def mark_queued(session: AsyncSession, task_ids: list[UUID]) -> None:
-    """Note that the queue has these tasks; one that runs already keeps its status."""
+async def note_sent(session: AsyncSession, payloads: list[dict[str, Any]]) -> None:
+    """Note that the queue has these jobs; a task that runs already keeps its status."""
+    task_ids = [UUID(payload["taskId"]) for payload in payloads if "taskId" in payload]
     await session.execute(MARK_QUEUED, {"task_ids": task_ids})
 
 
@@ -178,7 +179,7 @@ async def latest_of(session: AsyncSession, user: User, tool_slug: str) -> Task |
 
 async def dispatch(resources: Resources, task_id: UUID) -> None:
     """Hand a committed task to the queue at once. Never raises: the relay sends what is missed."""
-    await outbox.dispatch_now(resources, [job_id(task_id, 1)])
+    await outbox.dispatch_now(resources, [job_id(task_id, 1)], on_sent=note_sent)
 
 
 def image_ids(step: Step, input_values: dict[str, Any]) -> list[UUID]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from funmagic.accounts.models import User
@@ -33,10 +35,10 @@ KINDS: Final = {
 @get("/{locale:str}/credits", include_in_schema=False)
 async def show_credits(
     request: AnyRequest,
-    resources: Resources,
-    user_or_none: User | None,
-    locale: str,
-    cursor: str | None = None,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
+    cursor: FromQuery[str | None] = None,
 ) -> Template | Redirect:
     """Balance and history, newest first; signed-out visitors sign in first."""
     known_locale(locale)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from funmagic.accounts.models import User
@@ -28,7 +30,10 @@ async def send_to_language(request: AnyRequest) -> Redirect:
 
 @get("/{locale:str}", include_in_schema=False)
 async def show_home(
-    request: AnyRequest, resources: Resources, user_or_none: User | None, locale: str
+    request: AnyRequest,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
 ) -> Template:
     """What is on offer."""
     known_locale(locale)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Template
 
 from funmagic.accounts.models import User
@@ -27,7 +29,9 @@ LINK = re.compile(r"https?://[^\s<>\"']+")
 
 @get("/dev/inbox", include_in_schema=False)
 async def list_mails(
-    request: AnyRequest, resources: Resources, user_or_none: User | None
+    request: AnyRequest,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
 ) -> Template:
     """The newest mails. Where no inbox is configured there is no such page."""
     lines = await asyncio.to_thread(_lines, _folder(resources))
@@ -38,7 +42,10 @@ async def list_mails(
 
 @get("/dev/inbox/{name:str}", include_in_schema=False)
 async def show_mail(
-    request: AnyRequest, resources: Resources, user_or_none: User | None, name: str
+    request: AnyRequest,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    name: FromPath[str],
 ) -> Template:
     """One mail as text with clickable addresses; nothing of its HTML is rendered."""
     view = await asyncio.to_thread(_mail, _folder(resources), name)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import get, post
+from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from funmagic.accounts import service, sessions
@@ -42,7 +43,7 @@ class ConfirmForm:
 
 @get("/{locale:str}/sign-in", include_in_schema=False)
 async def show_sign_in(
-    request: AnyRequest, user_or_none: User | None, locale: str
+    request: AnyRequest, user_or_none: NamedDependency[User | None], locale: FromPath[str]
 ) -> Template | Redirect:
     """The form; who is signed in already goes on."""
     known_locale(locale)
@@ -56,8 +57,8 @@ async def show_sign_in(
 @post("/{locale:str}/sign-in", include_in_schema=False, status_code=200)
 async def ask_for_link(
     request: AnyRequest,
-    resources: Resources,
-    locale: str,
+    resources: NamedDependency[Resources],
+    locale: FromPath[str],
     data: Annotated[LinkForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Template:
     """Mail the link; the page says so, for known and unknown addresses alike."""
@@ -86,10 +87,10 @@ async def ask_for_link(
 @get("/{locale:str}/sign-in/confirm", include_in_schema=False)
 async def open_link(
     request: AnyRequest,
-    resources: Resources,
-    user_or_none: User | None,
-    locale: str,
-    token: str = "",
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
+    token: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Sign in where the link was asked for; elsewhere show it and ask."""
     known_locale(locale)
@@ -118,8 +119,8 @@ async def open_link(
 @post("/{locale:str}/sign-in/confirm", include_in_schema=False)
 async def confirm_link(
     request: AnyRequest,
-    resources: Resources,
-    locale: str,
+    resources: NamedDependency[Resources],
+    locale: FromPath[str],
     data: Annotated[ConfirmForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Template | Redirect:
     """The button: use the link up and sign in."""

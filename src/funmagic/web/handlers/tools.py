@@ -7,6 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -49,11 +51,11 @@ STATUSES: Final[dict[str, tuple[str, Tone]]] = {
 @get("/{locale:str}/tools/{slug:str}", include_in_schema=False)
 async def show_tool(
     request: AnyRequest,
-    resources: Resources,
-    user_or_none: User | None,
-    locale: str,
-    slug: str,
-    task: str | None = None,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
+    slug: FromPath[str],
+    task: FromQuery[str | None] = None,
 ) -> Template:
     """The page of one tool, opened on the person's running or just finished task."""
     known_locale(locale)

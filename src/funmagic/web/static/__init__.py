@@ -14,6 +14,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.datastructures import CacheControlHeader
+from litestar.params import FromPath
 
 from funmagic.core.errors import NotFound
 
@@ -108,7 +109,7 @@ def _read(path: Path) -> BuiltFile:
 
 
 @get(f"{PREFIX}/{{name:str}}", cache_control=CacheControlHeader(public=True, max_age=ONE_YEAR_S))
-async def serve_static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+async def serve_static(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """A built file, in the smallest encoding the browser takes."""
     file = front_end().files.get(name)
     if file is None:
