@@ -112,7 +112,9 @@ async def task_rows(
                     ToolTable.id.in_({task.tool_id for task in tasks})
                 )
             )
-        ).tuples()
+        )
+        .tuples()
+        .all()  # a Result has keys(), which dict() would take for a mapping
     )
     progress: dict[UUID, int] = {}
     for step in await session.scalars(select(TaskStep).where(TaskStep.task_id.in_(task_ids))):
