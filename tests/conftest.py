@@ -97,9 +97,7 @@ def template_database(servers: dict[str, str], models_dir: Path) -> str:
 
 
 @pytest.fixture
-async def database_url(
-    servers: dict[str, str], template_database: str
-) -> AsyncIterator[str]:
+async def database_url(servers: dict[str, str], template_database: str) -> AsyncIterator[str]:
     """A database of this test's own."""
     name = f"t_{secrets.token_hex(6)}"
     await _administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
@@ -199,13 +197,15 @@ async def site(settings: Settings, resources: Resources) -> AsyncIterator[Site]:
         uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        assert not serving.done(), serving.exception()
-        await asyncio.sleep(0.01)
-    yield Site(url, resources)
-    server.should_exit = True
-    await serving
-    listener.close()
+    try:
+        while not server.started:
+            assert not serving.done(), serving.exception()
+            await asyncio.sleep(0.01)
+        yield Site(url, resources)
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serving])
+        listener.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.plugins.pydantic import PydanticPlugin
 
 from funmagic import __version__, health, hooks
 from funmagic.accounts import api as accounts_api
@@ -69,6 +70,7 @@ def litestar_app(settings: Settings) -> Litestar:
             "user_or_none": Provide(current_user_or_none),
         },
         exception_handlers={Exception: _error},
+        plugins=[PydanticPlugin(prefer_alias=True)],
         lifespan=[_open],
         state=State({"settings": settings}),
         template_config=template_config(settings),

@@ -1,0 +1,39 @@
+"""Reads the mail sink as a person reads their mail."""
+
+from __future__ import annotations
+
+import asyncio
+import mailbox
+import re
+from email.message import Message
+from pathlib import Path
+
+LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=(\S+)")
+
+
+async def newest_mail(maildir: Path, to: str, *, wait_s: float = 5.0) -> Message:
+    """The newest message to ``to``; waits until there is one."""
+    for _ in range(int(wait_s / 0.05)):
+        box = mailbox.Maildir(maildir, create=False)
+        mine = [message for message in box if to in str(message["To"])]
+        if mine:
+            return max(mine, key=lambda message: message.get_date())
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no mail to {to}")
+
+
+def text_of(message: Message) -> str:
+    """The plain-text part."""
+    for part in message.walk():
+        if part.get_content_type() == "text/plain":
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            return payload.decode(part.get_content_charset() or "utf-8")
+    raise AssertionError("the mail has no text part")
+
+
+def token_in(message: Message) -> str:
+    """The sign-in link's token."""
+    found = LINK.search(text_of(message))
+    assert found, text_of(message)
+    return found.group(1)
