@@ -120,13 +120,17 @@ async def test_tampering_is_found(
 async def test_a_rewritten_entry_with_a_fresh_hash_breaks_the_next_link(
     db: Database, open_account: OpenAccount
 ) -> None:
-    ada = await open_account(50)
+    ada = await open_account()
+    async with db.transaction() as s:
+        await credits.grant(
+            s, ada, 50, type="bonus", idempotency_key="only-gift", description="A gift"
+        )
     await priced_task(db, ada, "queued")
     async with db.transaction() as s:
         for statement in (
             *UNLOCK,
-            "UPDATE credit_transactions SET description = 'Other' WHERE entry_no = 1",
-            "UPDATE credit_transactions t SET hash = credit_entry_hash(t) WHERE entry_no = 1",
+            "UPDATE credit_transactions SET description = 'Other' WHERE type = 'bonus'",
+            "UPDATE credit_transactions t SET hash = credit_entry_hash(t) WHERE type = 'bonus'",
         ):
             await s.execute(text(statement))
     async with db.transaction() as s:
