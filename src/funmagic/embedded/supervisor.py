@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ class Supervisor:
         self._greet = greet
         self._stop_asked = False
         self._servers: list[Server] = []
-        self._programs: list[Program] = []
+        self._programs: Sequence[Program] = ()
 
     def run(self) -> int:
         """Stay until asked to stop; returns the exit status."""
@@ -101,29 +101,30 @@ class Supervisor:
         environment = base_environment(directory, port) | launch(self._servers)
         directory.write_environment(environment)
         everything = {**os.environ, **environment}
-        # S3 takes seconds to come up and nothing needs it before the first visitor does.
-        slow: list[Server] = [server for server in self._servers if isinstance(server, SeaweedFS)]
-        quick = [server for server in self._servers if server not in slow]
-        if quick:
-            with step(", ".join(server.title for server in quick)):
-                settle(quick)
-        self._prepare(site, everything, may_skip="postgres" in wanted)
-        self._programs = self._make_programs(site, everything, port)
-        starting: list[Part] = [*slow, *self._programs]
+        waiting = list(self._servers)
+        is_first = "postgres" not in wanted or not is_prepared(site.data, models_of(everything))
+        if is_first:
+            # S3 takes seconds to come up, and nothing needs it before the first visitor does.
+            quick = [server for server in waiting if not isinstance(server, SeaweedFS)]
+            waiting = [server for server in waiting if server not in quick]
+            self._prepare(site, everything, quick)
+        web, worker = self._programs = self._make_programs(site, everything, port)
+        starting: list[Part] = [*waiting, web]
         with step(", ".join(part.title for part in starting)):
-            for program in self._programs:
-                program.start()
-            settle(slow)
-            self._programs[0].wait_ready(self._order.host, port)
+            web.start()
+            settle(waiting)
+            web.wait_ready(self._order.host, port)
+        worker.start()  # last: it loads as much as the web process, which the visitor waits for
         address = everything["PUBLIC_URL"]
         directory.write_state(address=address)
         self._greet(address)
         say(f"\n  Logs are in {site.logs}. Ctrl-C stops everything.\n")
 
-    def _prepare(self, site: Site, environment: dict[str, str], *, may_skip: bool) -> None:
-        """Models, migrations, seed; skipped where this code has done it on this data before."""
-        if may_skip and is_prepared(site.data, Path(environment["MODELS_DIR"])):
-            return
+    def _prepare(self, site: Site, environment: dict[str, str], servers: list[Server]) -> None:
+        """Models, migrations, seed, on servers just launched."""
+        if servers:
+            with step(", ".join(server.title for server in servers)):
+                settle(servers)
         command = [*self._order.command, "prepare"]
         with step("Model weights, migrations, demo data"):
             Program(
@@ -131,11 +132,13 @@ class Supervisor:
             ).run_to_end()
         remember(site.data)
 
-    def _make_programs(self, site: Site, environment: dict[str, str], port: int) -> list[Program]:
-        """The web process first."""
+    def _make_programs(
+        self, site: Site, environment: dict[str, str], port: int
+    ) -> tuple[Program, Program]:
+        """The web process and the worker."""
         command = self._order.command
         web = [*command, "web", "--host", self._order.host, "--port", str(port)]
-        return [
+        return (
             Program("web", web, site=site, environment=environment, stop_patience_s=6),
             Program(
                 "worker",
@@ -144,7 +147,7 @@ class Supervisor:
                 environment=environment,
                 stop_patience_s=WORKER_PATIENCE_S,
             ),
-        ]
+        )
 
     def _watch(self, janitor: Janitor) -> None:
         watch = Watch(say=lambda text: say(f"! {text}"))
@@ -202,6 +205,11 @@ def base_environment(directory: DataDirectory, port: int) -> dict[str, str]:
         "LOG_FORMAT": "console",
     }
     return {name: value for name, value in defaults.items() if not is_given(name)}
+
+
+def models_of(environment: Mapping[str, str]) -> Path:
+    """Where the local provider's models lie."""
+    return Path(environment["MODELS_DIR"])
 
 
 def is_given(setting: str, environment: Mapping[str, str] = os.environ) -> bool:
