@@ -28,6 +28,7 @@ from funmagic.accounts import service as accounts
 from funmagic.accounts.models import User, UserSession
 from funmagic.accounts.sessions import SESSION_COOKIE, SESSION_LIFETIME
 from funmagic.app import build
+from funmagic.core import log as logs
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
 from funmagic.core.db import Database
@@ -114,6 +115,7 @@ def settings(servers: dict[str, str], database_url: str, models_dir: Path) -> Se
 @pytest.fixture
 async def resources(settings: Settings) -> AsyncIterator[Resources]:
     """Everything a process holds open, on an empty Valkey."""
+    logs.configure(settings)
     hooks.wire(settings)
     async with open_resources(settings) as opened:
         await opened.redis.flushall()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import mailbox
+import email
 import re
 from email.message import Message
 from pathlib import Path
@@ -14,10 +14,11 @@ LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=(\S+)")
 async def newest_mail(maildir: Path, to: str, *, wait_s: float = 5.0) -> Message:
     """The newest message to ``to``; waits until there is one."""
     for _ in range(int(wait_s / 0.05)):
-        box = mailbox.Maildir(maildir, create=False)
-        mine = [message for message in box if to in str(message["To"])]
-        if mine:
-            return max(mine, key=lambda message: message.get_date())
+        files = sorted(maildir.glob("new/*"), key=lambda path: path.stat().st_mtime_ns)
+        for path in reversed(files):
+            message = email.message_from_bytes(path.read_bytes())
+            if to in str(message["To"]):
+                return message
         await asyncio.sleep(0.05)
     raise AssertionError(f"no mail to {to}")
 

@@ -93,12 +93,13 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
         hub = EventHub(resources)
         app.state["resources"] = resources
         app.state["event_hub"] = hub
-        app.state["sign_in_limits"] = SignInLimits(settings)
+        app.state["sign_in_limits"] = limits = SignInLimits(settings)
         hub.start()
         try:
             yield
         finally:
             await hub.stop()
+            await limits.close()
 
 
 def _resources(state: State) -> Resources:

@@ -102,7 +102,7 @@ async def test_a_link_dies_after_ten_minutes_and_after_its_use(
             text("UPDATE magic_links SET expires_at = now() - interval '1 second'")
         )
     async with site.browser() as browser:
-        assert (await browser.post(CONFIRM, data={"token": token})).status_code == 422
+        assert (await browser.post(CONFIRM, data={"token": token})).status_code == 410
         assert await who(browser) is None
     async with resources.db.transaction() as session:
         await session.execute(text("UPDATE magic_links SET expires_at = now() + interval '1 hour'"))

@@ -22,9 +22,7 @@ async def create(
     return await browser.post("/api/tasks", json=body, headers=headers)
 
 
-async def ended(
-    browser: httpx.AsyncClient, task_id: str, *, wait_s: float = 60
-) -> dict[str, Any]:
+async def ended(browser: httpx.AsyncClient, task_id: str, *, wait_s: float = 60) -> dict[str, Any]:
     """The task once it is completed or failed."""
     until = time.monotonic() + wait_s
     while time.monotonic() < until:

@@ -201,7 +201,7 @@ async def test_a_key_belongs_to_its_person(
     assert len(set(tasks)) == 2
 
 
-@pytest.mark.parametrize("key", ["", " ", "x" * 101, "a b"])
+@pytest.mark.parametrize("key", ["", "x" * 101, "a b"])
 async def test_a_malformed_key_is_refused(
     site: Site, make_user: MakeUser, astronaut: bytes, key: str
 ) -> None:

@@ -7,8 +7,10 @@ import time
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import Redis
 
 from funmagic.core.errors import TooManyRequests
+from funmagic.core.resources import REDIS_TIMEOUT_S
 from funmagic.core.settings import Settings
 
 PER_EMAIL = parse("5 per 15 minutes")
@@ -19,11 +21,20 @@ class SignInLimits:
     """Counts by e-mail address (protects a mailbox) and by client address (protects the server)."""
 
     def __init__(self, settings: Settings) -> None:
+        url = settings.redis_url.get_secret_value()
+        self._redis: Redis = Redis.from_url(
+            url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+        )
         self._limiter = MovingWindowRateLimiter(
             RedisStorage(
-                limits_url(settings.redis_url.get_secret_value()), implementation="redispy"
+                limits_url(url),
+                implementation="redispy",
+                connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # undocumented type
             )
         )
+
+    async def close(self) -> None:
+        await self._redis.aclose()
 
     async def count(self, *, email: str, client: str) -> None:
         """Count one request. Raises :class:`TooManyRequests` with the seconds to wait."""

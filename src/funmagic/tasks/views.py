@@ -105,17 +105,12 @@ async def task_rows(
 ) -> list[TaskRow]:
     """Lines of a list, with the same four queries however many tasks there are."""
     task_ids = [task.id for task in tasks]
-    slugs = dict(
-        (
-            await session.execute(
-                select(ToolTable.id, ToolTable.slug).where(
-                    ToolTable.id.in_({task.tool_id for task in tasks})
-                )
-            )
+    slug_rows = await session.execute(
+        select(ToolTable.id, ToolTable.slug).where(
+            ToolTable.id.in_({task.tool_id for task in tasks})
         )
-        .tuples()
-        .all()  # a Result has keys(), which dict() would take for a mapping
     )
+    slugs = {row.id: row.slug for row in slug_rows}
     progress: dict[UUID, int] = {}
     for step in await session.scalars(select(TaskStep).where(TaskStep.task_id.in_(task_ids))):
         progress[step.task_id] = max(progress.get(step.task_id, 0), step.progress)
