@@ -9,13 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.credits.conftest import BooksOf, OpenAccount
 
 from funmagic.core.db import Database
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.credits.service import Balance
-
-from .conftest import BooksOf, OpenAccount
 
 TABLES = ("credit_accounts", "credit_holds", "credit_transactions")
 

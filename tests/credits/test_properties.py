@@ -12,14 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from tests.credits.conftest import BooksOf, OpenAccount
 
 from funmagic.core.db import Database
 from funmagic.core.errors import NotEnoughCredits, NotFound
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.credits.service import Balance
-
-from .conftest import BooksOf, OpenAccount
 
 HOLDS = 3
 

@@ -12,14 +12,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.credits.conftest import BooksOf, OpenAccount
 
 from funmagic.core.db import Database
 from funmagic.core.errors import Conflict, NotEnoughCredits
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.credits.service import Balance, Movement
-
-from .conftest import BooksOf, OpenAccount
 
 RACERS = 20
 ROUNDS = 200

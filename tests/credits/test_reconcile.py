@@ -8,15 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.credits.conftest import BooksOf, OpenAccount
+from tests.credits.tasks_for_holds import add_task
 
 from funmagic.core.db import Database
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.reports import reconcile as report
 from funmagic.reports.reconcile import reconcile
-
-from .conftest import BooksOf, OpenAccount
-from .tasks_for_holds import add_task
 
 UNLOCK = (
     "ALTER TABLE credit_transactions DISABLE TRIGGER credit_transactions_append_only",

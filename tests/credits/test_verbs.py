@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from tests.credits.conftest import BooksOf, OpenAccount
 
 import funmagic.credits
 from funmagic.core.db import Database
@@ -16,8 +17,6 @@ from funmagic.core.errors import Conflict, Invalid, NotEnoughCredits, NotFound
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.credits.service import Balance, HoldView, Movement
-
-from .conftest import BooksOf, OpenAccount
 
 
 async def balance(db: Database, user_id: UUID) -> Balance:
