@@ -1,0 +1,161 @@
+"""What a crash leaves behind is put right: no task is lost, none is charged twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from funmagic import worker
+from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
+from funmagic.reports.reconcile import reconcile as reconcile_books
+from funmagic.tasks import claims, settlement
+from funmagic.tasks.claims import LeaseLost
+from tests.conftest import MakeUser, Site
+from tests.tasks.runs import create, ended
+from tests.uploads import upload
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """These settings as a process's environment."""
+    given = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        given[name.upper()] = str(plain)
+    return {**os.environ, **given}
+
+
+@contextlib.asynccontextmanager
+async def worker_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "funmagic.cli", "worker", env=environment_of(settings)
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def worker_here(resources: Resources) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    working = asyncio.create_task(worker.work(resources, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(working, 30)
+
+
+async def task_row(resources: Resources, task_id: str) -> tuple[str, int, int]:
+    async with resources.db.transaction() as session:
+        found = await session.execute(
+            text("SELECT status, attempt, fence FROM tasks WHERE id = :id"), {"id": UUID(task_id)}
+        )
+        status, attempt, fence = found.one()
+    return status, attempt, fence
+
+
+async def wait_until_processing(resources: Resources, task_id: str) -> None:
+    for _ in range(600):
+        if (await task_row(resources, task_id))[0] != "pending":
+            if (await task_row(resources, task_id))[2] > 0:
+                return
+        await asyncio.sleep(0.05)
+    raise AssertionError("no worker took the task")
+
+
+async def test_a_task_whose_worker_is_killed_is_finished_by_another_and_charged_once(
+    site: Site, make_user: MakeUser, resources: Resources, settings: Settings, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await create(browser, await upload(browser, astronaut))
+        task_id = answer.json()["taskId"]
+        async with worker_process(settings) as process:
+            await wait_until_processing(resources, task_id)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        status, _, _ = await task_row(resources, task_id)
+        assert status == "processing", "the kill came too late to prove anything"
+        async with worker_here(resources):
+            task = await ended(browser, task_id, wait_s=30)
+    assert task["status"] == "completed", task["error"]
+    assert task["receipt"]["charged"] == 5
+    _, attempt, fence = await task_row(resources, task_id)
+    assert attempt >= 2
+    assert fence >= 2
+    async with resources.db.transaction() as session:
+        assert await reconcile_books(session) == []
+        usages = text("SELECT count(*) FROM credit_transactions WHERE type = 'usage'")
+        assert await session.scalar(usages) == 1
+
+
+async def test_a_queue_that_forgets_everything_loses_no_task(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await create(browser, await upload(browser, astronaut))
+        await resources.redis.flushall()
+        async with worker_here(resources):
+            task = await ended(browser, answer.json()["taskId"], wait_s=30)
+    assert task["status"] == "completed"
+
+
+async def test_a_task_nobody_can_finish_in_time_fails_and_the_credits_return(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await create(browser, await upload(browser, astronaut))
+        async with resources.db.transaction() as session:
+            await session.execute(text("UPDATE tasks SET deadline_at = now() - interval '1 s'"))
+            told = await settlement.fail_overdue(session, 10)
+        assert [event.type for event in told] == ["step_failed", "failed"]
+        task = (await browser.get(f"/api/tasks/{answer.json()['taskId']}")).json()
+    assert task["error"] == {
+        "type": "provider_timeout",
+        "message": "AI service timed out. Credits refunded.",
+    }
+    assert (task["receipt"]["released"], task["receipt"]["available"]) == (5, 50)
+
+
+async def test_a_worker_that_lost_its_lease_can_write_nothing(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        task_id = UUID((await create(browser, await upload(browser, astronaut))).json()["taskId"])
+
+    async def claim(lease_s: float) -> claims.Claim | None:
+        async with resources.db.transaction() as session:
+            return await claims.claim(session, task_id, 1, owner="w", lease_s=lease_s)
+
+    first = await claim(0.5)
+    assert first is not None
+    assert await claim(0.5) is None, "a living lease keeps others out"
+    await asyncio.sleep(0.6)
+    second = await claim(30)
+    assert second is not None
+    assert second.fence == first.fence + 1
+    failure = settlement.Failure("internal", "Something went wrong.")
+    async with resources.db.transaction() as session:
+        with pytest.raises(LeaseLost):
+            await claims.renew(session, first, 30)
+        with pytest.raises(LeaseLost):
+            await settlement.fail(session, first, failure)
+    async with resources.db.transaction() as session:
+        assert len(await settlement.fail(session, second, failure)) > 0
+    async with resources.db.transaction() as session:
+        with pytest.raises(LeaseLost):
+            await settlement.fail(session, second, failure)
