@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -229,6 +230,31 @@ async def test_what_does_not_finish_in_time_is_given_to_another_worker_at_once(
         await until(lambda: bool(done))
     assert (interrupted, done) == ([1], [1])
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.hazard("S9")
+async def test_a_handler_that_will_not_stop_does_not_keep_the_process(
+    settings: Settings, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "INTERRUPT_TIMEOUT_S", 0.2)
+    going = asyncio.Event()
+
+    async def stubborn(_: dict[str, Any]) -> None:
+        while not going.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await going.wait()
+
+    stop = asyncio.Event()
+    leaving = Consumer(settings, NAME, stubborn, concurrency=1)
+    running = asyncio.create_task(leaving.run(stop))
+    await queue.add("job-1", {"n": 1})
+    await until(lambda: bool(leaving._handling))
+    stop.set()
+    await running
+    async with asyncio.timeout(3):
+        await leaving.drain(0.1)
+    going.set()
+    await asyncio.gather(*leaving._handling)
 
 
 @pytest.mark.hazard("S9")

@@ -157,7 +157,13 @@ class Consumer:
                 for handling in self._handling:
                     handling.cancel()
                 await asyncio.wait({self._loop}, timeout=INTERRUPT_TIMEOUT_S)
-            await self._worker.hand_back_fetched()
+            if self._loop.done():
+                await self._worker.hand_back_fetched()
+            else:  # their locks run out when this process ends, and another worker takes them
+                log.error("jobs would not be interrupted", queue=self._name)
+                self._worker.abandon()
+                self._loop.cancel()
+                await asyncio.wait({self._loop}, timeout=INTERRUPT_TIMEOUT_S)
         if self._redis is not None:
             await self._redis.aclose()
 
@@ -231,6 +237,11 @@ class _Worker(bullmq.Worker):  # type: ignore[misc]  # bullmq ships no types
         self.resume_event.set()
         if self.waiting:
             self.waiting.cancel()
+
+    def abandon(self) -> None:
+        """Say nothing more of running jobs to Valkey, neither their end nor that they live."""
+        self.forceClosing = True
+        self.lockManager.tracked_jobs.clear()
 
     async def hand_back_fetched(self) -> None:
         """Put back what was fetched at the very moment the worker stopped taking."""
