@@ -196,7 +196,9 @@ async def site(settings: Settings, resources: Resources) -> AsyncIterator[Site]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = build(settings.model_copy(update={"public_url": url}))
     server = QuietServer(
-        uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app, log_config=None, lifespan="on", proxy_headers=False, timeout_graceful_shutdown=2
+        )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -227,7 +229,7 @@ def astronaut() -> bytes:
 
 
 def _settings(servers: dict[str, str], database_url: str, models_dir: Path) -> Settings:
-    values = {name.lower(): value for name, value in servers.items()}
+    values: dict[str, Any] = {name.lower(): value for name, value in servers.items()}
     values |= {
         "database_url": database_url,
         "funmagic_env": "development",

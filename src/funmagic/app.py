@@ -12,6 +12,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.pydantic import PydanticPlugin
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from funmagic import __version__, health, hooks
 from funmagic.accounts import api as accounts_api
@@ -49,7 +50,10 @@ def build(settings: Settings) -> ASGIApp:
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
     )
-    return RequestLog(app)
+    app = RequestLog(app)
+    if settings.trusted_proxies:
+        app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), settings.trusted_proxies))
+    return app
 
 
 def litestar_app(settings: Settings) -> Litestar:

@@ -64,7 +64,7 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
 
     async def perform(job: dict[str, Any]) -> None:
         logs.clear()
-        logs.bind(task_id=str(job["taskId"]), job=f"{job['taskId']}-{job['attempt']}")
+        logs.bind(task_id=str(job["taskId"]), request_id=str(job.get("requestId", "")))
         await engine.run(UUID(job["taskId"]), int(job["attempt"]))
 
     consumer = Consumer(

@@ -23,7 +23,6 @@ SECRET_NAMES = (
     "S3_SECRET_ACCESS_KEY",
     "SMTP_URL",
     "SECRET_KEYS",
-    "METRICS_TOKEN",
 )
 
 
@@ -61,7 +60,6 @@ class Settings(BaseSettings):
     reconcile_every_s: float = Field(default=3.0, ge=0.2, le=60.0)
     queue_prefix: str = "bull"
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
-    metrics_token: SecretStr | None = None
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
