@@ -14,13 +14,16 @@ LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=(\S+)")
 async def newest_mail(maildir: Path, to: str, *, wait_s: float = 5.0) -> Message:
     """The newest message to ``to``; waits until there is one."""
     for _ in range(int(wait_s / 0.05)):
-        files = sorted(maildir.glob("new/*"), key=lambda path: path.stat().st_mtime_ns)
-        for path in reversed(files):
+        for path in _newest_first(maildir):
             message = email.message_from_bytes(path.read_bytes())
             if to in str(message["To"]):
                 return message
         await asyncio.sleep(0.05)
     raise AssertionError(f"no mail to {to}")
+
+
+def _newest_first(maildir: Path) -> list[Path]:
+    return sorted(maildir.glob("new/*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def text_of(message: Message) -> str:

@@ -1,4 +1,4 @@
-"""Signing in by a mailed link: once, within ten minutes, by the browser that asked or by a click."""
+"""Signing in by a mailed link: once, within ten minutes, by the asking browser or by a click."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 from sqlalchemy import text
+from tests.conftest import MakeUser, Site
+from tests.mailbox import newest_mail, text_of, token_in
 
 from funmagic.accounts import service
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import BROWSER_COOKIE, SESSION_COOKIE
 from funmagic.core.errors import Invalid
 from funmagic.core.resources import Resources
-from tests.conftest import MakeUser, Site
-from tests.mailbox import newest_mail, text_of, token_in
 
 CONFIRM = "/en/sign-in/confirm"
 

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from PIL import Image
 from sqlalchemy import text
+from tests.conftest import MakeUser, Site
+from tests.uploads import describe, put, upload
 
 from funmagic.assets import service
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing
-from tests.conftest import MakeUser, Site
-from tests.uploads import describe, put, upload
 
 MEBIBYTE = 1 << 20
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-
-from funmagic.core.ids import new_id
-from funmagic.core.resources import Resources
 from tests.conftest import MakeUser, Site
 from tests.tasks.runs import PRICE_CREDITS, TOOL, create
 from tests.uploads import upload
+
+from funmagic.core.ids import new_id
+from funmagic.core.resources import Resources
 
 COUNTS = text("""
     SELECT (SELECT count(*) FROM tasks) AS tasks,

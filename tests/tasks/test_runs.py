@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import text
-
-from funmagic.core.resources import Resources
-from funmagic.reports.reconcile import reconcile
 from tests.conftest import MakeUser, Site
 from tests.tasks.runs import PRICE_CREDITS, create, ended
 from tests.uploads import upload
+
+from funmagic.core.resources import Resources
+from funmagic.reports.reconcile import reconcile
 
 pytestmark = pytest.mark.usefixtures("running_worker")
 

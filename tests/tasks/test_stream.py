@@ -12,14 +12,14 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import text
+from tests.conftest import MakeUser, Site
+from tests.tasks.runs import create, ended
+from tests.uploads import upload
 
 from funmagic.core.resources import Resources
 from funmagic.tasks import events
 from funmagic.tasks.hub import EventHub, Watcher
 from funmagic.tasks.stream import TaskStream
-from tests.conftest import MakeUser, Site
-from tests.tasks.runs import create, ended
-from tests.uploads import upload
 
 EVENTS = 60
 LISTENERS = 400
@@ -60,12 +60,8 @@ async def tell(resources: Resources, task_id: UUID, type_: str, **data: Any) -> 
 
 async def listen(stream: TaskStream) -> list[int]:
     """The numbers a listener gets, to the end of the stream."""
-    got = []
-    async for frame in stream.frames():
-        for line in frame.decode().splitlines():
-            if line.startswith("id: "):
-                got.append(int(line[4:]))
-    return got
+    lines = [line async for frame in stream.frames() for line in frame.decode().splitlines()]
+    return [int(line[4:]) for line in lines if line.startswith("id: ")]
 
 
 @pytest.mark.hazard("S1-S3")
@@ -134,10 +130,11 @@ async def test_doubled_and_disordered_publications_are_put_right(
     stream = TaskStream(resources, hub, user_id=user_id, task_id=task_id, last_seq=0, locale="en")
     listening = asyncio.create_task(listen(stream))
     await asyncio.sleep(0.2)
-    told = []
     async with resources.db.transaction() as session:
-        for number in range(5):
-            told.append(await events.append(session, task_id, "progress", progress=number))
+        told = [
+            await events.append(session, task_id, "progress", progress=number)
+            for number in range(5)
+        ]
         told.append(await events.append(session, task_id, "completed", output={"assets": []}))
     muddled = [told[2], told[2], told[0], told[4], told[1], told[0], told[3], told[5], told[5]]
     await events.publish(resources.redis, muddled)
