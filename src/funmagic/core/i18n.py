@@ -2,7 +2,8 @@
 
 Messages are English sentences in the source. ``N_`` marks one where it is written,
 :func:`translate` and :func:`ntranslate` turn it into words of a locale where it is shown.
-The catalogs are the ``.po`` files below ``funmagic/locales``, read once per process; nothing has to be compiled.
+The catalogs are the ``.po`` files below ``funmagic/locales``, read once per process; nothing
+has to be compiled.
 """
 
 from __future__ import annotations
