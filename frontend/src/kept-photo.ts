@@ -10,12 +10,14 @@ export async function keep(tool: string, file: File): Promise<void> {
   await run("readwrite", (store) => store.put({ file, keptAt: Date.now() } satisfies Kept, tool)).catch(() => undefined);
 }
 
-// The photo kept for this tool, once: taking it forgets it.
-export async function take(tool: string): Promise<File | null> {
-  const kept = await run<Kept | undefined>("readonly", (store) => store.get(tool)).catch(() => undefined);
-  if (!kept) return null;
+// The photo kept for this tool. It stays until it is run or given up: the tab that asked for the
+// sign-in link and the tab the link opened may both look for it.
+export async function kept(tool: string): Promise<File | null> {
+  const found = await run<Kept | undefined>("readonly", (store) => store.get(tool)).catch(() => undefined);
+  if (!found) return null;
+  if (Date.now() - found.keptAt < LIFETIME_MS) return found.file;
   await forget(tool);
-  return Date.now() - kept.keptAt < LIFETIME_MS ? kept.file : null;
+  return null;
 }
 
 export async function forget(tool: string): Promise<void> {

@@ -3,7 +3,7 @@
 // idle → ready → uploading → running → completed | failed.
 import { ApiError, type Receipt, type Task, api } from "../api";
 import { locale, t, tn } from "../i18n";
-import { forget, keep, take } from "../kept-photo";
+import { forget, keep, kept } from "../kept-photo";
 import { submitUpload } from "../submit-upload";
 import { TaskStream } from "../task-stream";
 import { toast } from "../toast";
@@ -66,9 +66,9 @@ export class ToolExecutor extends HTMLElement {
 
   async #begin(): Promise<void> {
     if (this.stage === "running") this.#follow(this.dataset["task"]!);
-    const kept = await take(this.dataset["tool"]!);
-    if (!kept || this.stage === "running") return;
-    await this.picker.choose(kept);
+    const photo = await kept(this.dataset["tool"]!);
+    if (!photo || this.stage === "running") return;
+    await this.picker.choose(photo);
     if (this.isSignedIn && this.stage === "ready") {
       toast("success", t("You are signed in"), t("Your photo is still here. Press the button to go on."));
       this.#ref("submit").focus();
@@ -131,6 +131,7 @@ export class ToolExecutor extends HTMLElement {
       if (this.#submit?.file !== file) this.#submit = { key: newKey(), file, assetId: null };
       const task = await this.#create(this.#submit);
       this.#submit = null;
+      void forget(this.dataset["tool"]!);
       this.#setUrl(task.taskId);
       this.#show("running");
       this.#follow(task.taskId);

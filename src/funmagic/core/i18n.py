@@ -35,11 +35,12 @@ def translate(locale: str, message: str, **params: str | int) -> str:
 
     A message the catalog lacks is shown as it is written, so that a person never sees nothing.
     """
-    return _fill(_messages(locale).singular.get(message, message), params)
+    return _fill(_messages(_known(locale)).singular.get(message, message), params)
 
 
 def ntranslate(locale: str, singular: str, plural: str, number: int, **params: str | int) -> str:
     """The plural form of ``locale`` for ``number``; ``{number}`` becomes it, in local digits."""
+    locale = _known(locale)
     messages = _messages(locale)
     forms = messages.plural.get(singular)
     if forms is None:
@@ -98,7 +99,7 @@ class _Messages:
 def _messages(locale: str) -> _Messages:
     singular: dict[str, str] = {}
     plural: dict[str, list[str]] = {}
-    for message in load_catalog(locale if locale in LOCALES else DEFAULT_LOCALE):
+    for message in load_catalog(locale):
         if not message.id or message.fuzzy:
             continue
         key, forms = _forms(message.id, message.string)
@@ -106,6 +107,10 @@ def _messages(locale: str) -> _Messages:
         if not isinstance(message.id, str):
             plural[key] = forms
     return _Messages(singular, plural, Locale.parse(locale).plural_form)
+
+
+def _known(locale: str) -> str:
+    return locale if locale in LOCALES else DEFAULT_LOCALE
 
 
 def _forms(message_id: object, string: object) -> tuple[str, list[str]]:

@@ -1,0 +1,278 @@
+"""The real product under a real browser: web and worker as processes of their own.
+
+Every page a test opens is watched: an error in its console, a refused script or style, or an
+exception nobody caught fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from tests.conftest import TEMPLATE
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TOOL = "/tools/background-remove"
+PATIENCE_MS = 30_000
+LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=\S+")
+
+
+@dataclass
+class Product:
+    """The running product: its address, its mailbox, and a hand on its worker."""
+
+    url: str
+    maildir: Path
+    database_url: str
+    worker: subprocess.Popen[bytes]
+
+    @contextmanager
+    def worker_paused(self) -> Iterator[None]:
+        """Nothing is worked on meanwhile: a task created now stays waiting."""
+        self.worker.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.worker.send_signal(signal.SIGCONT)
+
+    def sign_in_link(self, email: str) -> str:
+        """The link of the newest mail to ``email``; waits until there is one."""
+        for _ in range(200):
+            mails = [path for path in self.maildir.glob("new/*") if email in path.read_text()]
+            if mails:
+                newest = max(mails, key=lambda path: path.stat().st_mtime_ns)
+                found = LINK.search(newest.read_text().replace("=\n", "").replace("=3D", "="))
+                assert found, newest.read_text()
+                return found.group()
+            time.sleep(0.05)
+        raise AssertionError(f"no mail to {email}")
+
+    def set_credits(self, email: str, balance: int) -> None:
+        """Correct an account through the ledger to exactly ``balance``."""
+
+        async def adjust() -> None:
+            connection = await asyncpg.connect(self.database_url)
+            try:
+                await connection.execute(ADJUST, email, balance, f"cast:{secrets.token_hex(8)}")
+            finally:
+                await connection.close()
+
+        _outside_loop(lambda: asyncio.run(adjust()))
+
+
+ADJUST = """
+    SELECT credit_adjust(users.id, $2 - balance, false, $3, 'Set for a test', NULL, NULL, 'tests')
+      FROM users JOIN credit_accounts ON user_id = users.id
+     WHERE email = $1 AND balance <> $2
+"""
+
+
+@dataclass
+class Visitor:
+    """A person with a browser of their own."""
+
+    product: Product
+    context: BrowserContext
+    page: Page
+    locale: str = "en"
+    allowed: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def goto(self, path: str) -> None:
+        """Open a page of the visitor's language."""
+        self.page.goto(f"{self.product.url}/{self.locale}{path}")
+
+    def sign_in(self, email: str) -> None:
+        """Ask for a link on the sign-in page, open it in this browser."""
+        self.goto("/sign-in")
+        self.page.fill("main input[name=email]", email)
+        self.page.click("main form button[type=submit]")
+        self.page.wait_for_selector(f"main strong:text-is('{email}')")
+        self.page.goto(self.product.sign_in_link(email))
+
+    def api(self, path: str) -> Any:
+        """What the JSON API answers this browser."""
+        answer = self.context.request.get(f"{self.product.url}{path}")
+        assert answer.ok, f"{path}: {answer.status} {answer.text()}"
+        return answer.json()
+
+    def choose(self, photo: Path) -> None:
+        """Pick a photo in the file dialog."""
+        self.page.set_input_files("image-picker input[type=file]", photo)
+
+    def wait_for_stage(self, stage: str) -> None:
+        """Until the tool's page shows ``stage``."""
+        self.page.wait_for_selector(f"tool-executor[data-stage={stage}]", timeout=PATIENCE_MS)
+
+    def watch(self, page: Page) -> Page:
+        """Note everything the browser complains about on ``page``."""
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.seen.append(f"exception: {error}"))
+        page.set_default_timeout(PATIENCE_MS)
+        return page
+
+    def complaints(self) -> list[str]:
+        """What was noted and is not allowed in this test."""
+        return [text for text in self.seen if not any(part in text for part in self.allowed)]
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.seen.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+
+MakeVisitor = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="package")
+def product(
+    servers: dict[str, str],
+    template_database: str,
+    models_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Product]:
+    """Web and worker, started as in production, on a database of their own."""
+    name = f"e2e_{secrets.token_hex(4)}"
+    database_url = template_database.replace(TEMPLATE, name)
+    _outside_loop(lambda: asyncio.run(_create_database(servers["DATABASE_URL"], name)))
+    port = _free_port()
+    url = f"http://localhost:{port}"
+    environment = {
+        **os.environ,
+        **servers,
+        "FUNMAGIC_ENV": "development",
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": url,
+        "SECRET_KEYS": "t1:" + base64.b64encode(bytes(range(32))).decode(),
+        "QUEUE_PREFIX": name,
+        "MODELS_DIR": str(models_dir),
+        "LOG_LEVEL": "WARNING",
+    }
+    path = tmp_path_factory.mktemp("e2e") / "product.log"
+    with (
+        path.open("wb") as log,
+        _process(["web", "--port", str(port)], environment, log),
+        _process(["worker"], environment, log) as worker,
+    ):
+        _wait_until_up(f"{url}/readyz", path)
+        yield Product(url, Path(servers["DEV_INBOX_DIR"]), database_url, worker)
+
+
+@pytest.fixture(scope="package")
+def chromium(product: Product) -> Iterator[Browser]:
+    """One browser for all tests; every visitor gets a profile of their own."""
+    named = os.environ.get("CHROMIUM")
+    path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        pytest.fail(f"Install one of {', '.join(CHROMIUM_NAMES)}, or set CHROMIUM to its path.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def make_visitor(product: Product, chromium: Browser) -> Iterator[MakeVisitor]:
+    """Send a visitor; at the end nothing may have been complained about."""
+    visitors: list[Visitor] = []
+
+    def make(
+        *,
+        locale: str = "en",
+        width: int = 1280,
+        height: int = 860,
+        scheme: Any = "light",
+        state: Any = None,
+    ) -> Visitor:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale={"en": "en-GB", "zh": "zh-CN"}[locale],
+            storage_state=state,
+            reduced_motion="reduce",
+        )
+        visitor = Visitor(product, context, context.new_page(), locale)
+        visitor.watch(visitor.page)
+        visitors.append(visitor)
+        return visitor
+
+    yield make
+    complaints = [text for visitor in visitors for text in visitor.complaints()]
+    for visitor in visitors:
+        visitor.context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def visitor(make_visitor: MakeVisitor) -> Visitor:
+    """Somebody at a desk, in English, in the light."""
+    return make_visitor()
+
+
+@contextmanager
+def _process(
+    arguments: list[str], environment: dict[str, str], log: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "funmagic.cli", *arguments]
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(url: str, log: Path) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
+
+
+def _outside_loop(work: Callable[[], None]) -> None:
+    """Run ``work`` in a thread: the browser's driver keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+async def _create_database(server_url: str, name: str) -> None:
+    head, _, query = server_url.partition("?")
+    url = f"{head.rsplit('/', 1)[0]}/postgres" + (f"?{query}" if query else "")
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    finally:
+        await connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,110 @@
+"""Every page, on phone and desk, light and dark, in both languages: it fits and is accessible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.conftest import PHOTOS
+from tests.e2e import pictures
+from tests.e2e.conftest import TOOL, MakeVisitor, Product, Visitor
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+SIZES = {"phone": (390, 844), "desk": (1280, 860)}
+
+
+@pytest.fixture(scope="module")
+def signed_in(product: Product, chromium: Browser) -> Iterator[Any]:
+    """The browser state of somebody with one finished task."""
+    context = chromium.new_context()
+    ada = Visitor(product, context, context.new_page())
+    ada.sign_in("pages@example.org")
+    ada.goto(TOOL)
+    ada.choose(PHOTOS / "astronaut.jpg")
+    ada.page.click("[data-ref=submit]")
+    ada.wait_for_stage("completed")
+    yield context.storage_state()
+    context.close()
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_fit_and_are_accessible(
+    make_visitor: MakeVisitor, signed_in: Any, size: str, scheme: str, locale: str
+) -> None:
+    width, height = SIZES[size]
+    look = {"locale": locale, "width": width, "height": height, "scheme": scheme}
+    guest = make_visitor(**look)
+    guest.allowed.append("status of 4")
+    for path in ("/", "/sign-in", "/nowhere", "/sign-in/confirm?token=unknown"):
+        guest.goto(path)
+        check(guest.page, f"{locale}{path}")
+    guest.goto(TOOL)
+    check(guest.page, f"{locale}{TOOL}, signed out")
+    guest.choose(PHOTOS / "coffee.jpg")
+    guest.page.click("[data-ref=submit]")
+    guest.page.wait_for_selector("dialog[open] input")
+    check(guest.page, f"{locale}{TOOL}, sign-in dialog")
+
+    ada = make_visitor(**look, state=signed_in)
+    for path in ("/credits", TOOL):
+        ada.goto(path)
+        check(ada.page, f"{locale}{path}, signed in")
+    expect(ada.page.locator("tool-executor")).to_have_attribute("data-stage", "completed")
+    if (scheme, locale) == ("dark", "en"):
+        pictures.take(ada.page, "phone" if size == "phone" else "dark")
+    ada.page.goto(f"{ada.product.url}/dev/inbox?lang={locale}")
+    check(ada.page, f"{locale} inbox")
+
+
+def test_the_colour_scheme_chosen_stays(visitor: Visitor) -> None:
+    visitor.goto("/")
+    visitor.page.click("summary[aria-label='Colour scheme']")
+    visitor.page.get_by_role("button", name="Dark").click()
+    visitor.page.reload()
+    assert visitor.page.evaluate("document.documentElement.classList.contains('dark')")
+
+
+def test_the_language_switch_keeps_the_page_and_is_remembered(visitor: Visitor) -> None:
+    visitor.goto(TOOL)
+    visitor.page.click("summary[aria-label='Language']")
+    visitor.page.click("a[hreflang=zh]")
+    assert visitor.page.url == f"{visitor.product.url}/zh{TOOL}"
+    expect(visitor.page.locator("html")).to_have_attribute("lang", "zh")
+    visitor.page.goto(f"{visitor.product.url}/")
+    assert visitor.page.url == f"{visitor.product.url}/zh/"
+
+
+def test_files_of_the_front_end_are_cached_for_ever_and_compressed(visitor: Visitor) -> None:
+    answers: dict[str, dict[str, str]] = {}
+    visitor.page.on("response", lambda answer: answers.update({answer.url: answer.headers}))
+    visitor.goto(TOOL)
+    scripts = {url: found for url, found in answers.items() if url.endswith((".js", ".css"))}
+    assert len(scripts) >= 4
+    for url, headers in scripts.items():
+        assert "max-age=31536000" in headers["cache-control"], url
+        assert headers["content-encoding"] in {"br", "gzip"}, url
+    sizes = [int(found["content-length"]) for url, found in scripts.items() if url.endswith(".js")]
+    assert sum(sizes) <= 20_000, "the scripts of the tool's page stay light"
+
+
+def check(page: Page, where: str) -> None:
+    """No sideways scrolling, no accessibility complaint."""
+    page.evaluate("document.fonts.ready")
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0, f"{where}: {overflow} px too wide"
+    page.evaluate(f"{AXE.read_text()};0")
+    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+    problems = [
+        f"{item['id']}: {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+        for item in found["violations"]
+        for node in item["nodes"]
+    ]
+    assert not problems, f"{where}:\n" + "\n".join(problems)

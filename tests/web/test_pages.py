@@ -1,0 +1,150 @@
+"""Pages as they are served: languages, caching, errors, the development inbox, open redirects."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from tests.conftest import MakeUser, Site
+
+from funmagic.core.resources import Resources
+from funmagic.web.handlers import inbox
+from funmagic.web.static import front_end
+
+
+async def test_the_root_leads_to_the_language_of_the_browser(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/", headers={"Accept-Language": "zh-TW,zh;q=0.8"})
+        assert (answer.status_code, answer.headers["location"]) == (302, "/zh/")
+        browser.cookies.set("fm_locale", "en")
+        answer = await browser.get("/", headers={"Accept-Language": "zh"})
+        assert answer.headers["location"] == "/en/"
+
+
+async def test_a_page_remembers_its_language_once(site: Site) -> None:
+    async with site.browser() as browser:
+        first = await browser.get("/zh")
+        assert first.cookies["fm_locale"] == "zh"
+        second = await browser.get("/zh")
+        assert "set-cookie" not in second.headers
+
+
+async def test_pages_are_never_kept_by_shared_caches(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/en")
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
+async def test_no_page_has_anything_inline(site: Site, make_user: MakeUser) -> None:
+    """What the policy forbids would only show as a console error in somebody's browser."""
+    async with site.browser(await make_user()) as browser:
+        for path in ("/en", "/en/tools/background-remove", "/en/credits", "/en/nowhere"):
+            text = (await browser.get(path)).text
+            assert " style=" not in text, path
+            assert "<style" not in text, path
+            assert " onclick=" not in text, path
+            for tag in text.split("<script")[1:]:
+                head = tag.split(">", 1)[0]
+                assert " src=" in head or 'type="application/json"' in head, path
+
+
+async def test_unknown_pages_and_languages_are_told_in_the_readers_language(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/zh/nowhere")
+        assert answer.status_code == 404
+        assert "页面不存在" in answer.text
+        answer = await browser.get("/xx/credits", headers={"Accept-Language": "zh"})
+        assert answer.status_code == 404
+        assert "页面不存在" in answer.text
+        assert (await browser.get("/en/tools/unknown")).status_code == 404
+
+
+async def test_the_price_on_the_button_is_the_catalogs(site: Site) -> None:
+    async with site.browser() as browser:
+        text = (await browser.get("/en/tools/background-remove")).text
+    assert "Remove background (5 credits)" in text
+    assert 'data-price="5"' in text
+
+
+@pytest.mark.parametrize("task", ["01a2058e-4a48-70e6-95e6-a979c197c14f", "nonsense"])
+async def test_a_task_that_is_not_ones_own_is_not_found(
+    site: Site, make_user: MakeUser, task: str
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await browser.get("/en/tools/background-remove", params={"task": task})
+    assert answer.status_code == 404
+
+
+async def test_the_credit_history_is_paged_by_the_last_entry(
+    site: Site, make_user: MakeUser
+) -> None:
+    ada = await make_user()
+    for _ in range(24):
+        await make_user(credits_=1)
+        await make_user(credits_=2)
+    async with site.browser(ada) as browser:
+        first = (await browser.get("/en/credits")).text
+        assert first.count("<time") == 20
+        older = first.split('href="/en/credits?cursor=')[1].split('"')[0]
+        second = (await browser.get(f"/en/credits?cursor={older}")).text
+        assert second.count("<time") == 20
+        assert "Newest" in second
+        assert (await browser.get("/en/credits?cursor=nonsense")).status_code == 422
+
+
+async def test_credits_ask_a_guest_to_sign_in(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/zh/credits")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/zh/sign-in?next=/zh/credits"
+
+
+@pytest.mark.parametrize("path", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+async def test_next_never_leaves_the_site(site: Site, make_user: MakeUser, path: str) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await browser.get("/en/sign-in", params={"next": path})
+    assert answer.headers["location"] == "/en/"
+
+
+async def test_a_built_file_comes_in_the_encoding_the_browser_takes(site: Site) -> None:
+    url = front_end().url("app.css")
+    async with site.browser() as browser:
+        for accepts, encoding in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)):
+            answer = await browser.get(url, headers={"Accept-Encoding": accepts})
+            assert answer.headers.get("content-encoding") == encoding
+            assert "max-age=31536000" in answer.headers["cache-control"]
+        assert (await browser.get("/static/..%2f..%2fpages.py")).status_code == 404
+
+
+async def test_the_inbox_shows_text_only_and_only_its_own_files(
+    site: Site, resources: Resources
+) -> None:
+    folder = resources.settings.dev_inbox_dir
+    assert folder is not None
+    mail = EmailMessage()
+    mail["From"], mail["To"] = "a@example.com", "b@example.com"
+    mail["Subject"] = "<script>alert(1)</script>"
+    mail.set_content("See http://localhost/x?a=1&b=2 or javascript:alert(1) <b>now</b>")
+    (folder / "new" / "1.hand.made").write_bytes(mail.as_bytes())
+    async with site.browser() as browser:
+        text = (await browser.get("/dev/inbox/1.hand.made")).text
+        assert "<script>alert" not in text
+        assert "&lt;b&gt;now" in text
+        assert 'href="http://localhost/x?a=1&amp;b=2"' in text
+        assert 'href="javascript' not in text
+        assert (await browser.get("/dev/inbox/..%2f..%2fdata")).status_code == 404
+    (folder / "new" / "1.hand.made").unlink()
+
+
+def test_without_a_development_inbox_there_is_no_such_page(resources: Resources) -> None:
+    from dataclasses import replace
+
+    from funmagic.core.errors import NotFound
+
+    closed = replace(
+        resources, settings=resources.settings.model_copy(update={"dev_inbox_dir": None})
+    )
+    with pytest.raises(NotFound):
+        inbox._folder(closed)
+    assert inbox._folder(resources) == Path(str(resources.settings.dev_inbox_dir))
