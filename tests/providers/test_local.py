@@ -231,15 +231,18 @@ async def test_a_child_knows_none_of_our_secrets(
     assert b"canary-5f1c" not in environment
 
 
-async def test_children_go_when_their_parent_is_killed(models_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["working", "idle"])
+async def test_children_go_when_their_parent_is_killed(
+    models_dir: Path, tmp_path: Path, moment: str
+) -> None:
     """A worker that dies by SIGKILL leaves no process behind, even in the middle of a photo."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    photo = tmp_path / "huge.jpg"
+    photo = tmp_path / "photo.jpg"
     with Image.open(PHOTOS / "astronaut.jpg") as small:
-        small.resize((3000, 3200)).save(photo)
+        small.resize((5400, 5760) if moment == "working" else small.size).save(photo)
     parent = subprocess.Popen(  # noqa: ASYNC220 (it must be killed, not awaited)
-        [sys.executable, str(script), str(models_dir), str(photo), str(tmp_path)],
+        [sys.executable, str(script), str(models_dir), str(photo), str(tmp_path), moment],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -248,7 +251,7 @@ async def test_children_go_when_their_parent_is_killed(models_dir: Path, tmp_pat
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    await until_gone(child)
+    await until_gone(child, limit_s=2)
 
 
 PARENT = """
@@ -257,20 +260,27 @@ from datetime import timedelta
 from pathlib import Path
 from funmagic.core.clock import now
 from funmagic.core.ids import new_id
-from funmagic.providers import weights
-from funmagic.providers.adapters.local import BackgroundRemovalOptions, Local, cutout
+from funmagic.providers.adapters.local import BackgroundRemovalOptions, Local
 from funmagic.providers.contract import BackgroundRemoval, Call, Connection, File, Place
-import subprocess
 
-async def report(percent):
+models, photo, folder, moment = sys.argv[1:]
+
+async def tell(percent=0):
     print(*adapter.pids, flush=True)
     await asyncio.sleep(60)
 
+async def ignore(percent):
+    pass
+
+async def main():
+    await adapter.submit(BackgroundRemoval(File(Path(photo), "image/jpeg")), call)
+    await tell()
+
 adapter = Local()
-adapter.open(Place(Path(sys.argv[1]), 1))
-call = Call(new_id(), "u2netp", BackgroundRemovalOptions(), Connection(), Path(sys.argv[3]),
-            now() + timedelta(seconds=60), report)
-asyncio.run(adapter.submit(BackgroundRemoval(File(Path(sys.argv[2]), "image/jpeg")), call))
+adapter.open(Place(Path(models), 1))
+call = Call(new_id(), "u2netp", BackgroundRemovalOptions(), Connection(), Path(folder),
+            now() + timedelta(seconds=60), tell if moment == "working" else ignore)
+asyncio.run(main())
 """
 
 
@@ -303,8 +313,9 @@ def only_child(local: Local) -> int:
     return pid
 
 
-async def until_gone(pid: int) -> None:
-    for _ in range(100):
+async def until_gone(pid: int, limit_s: float = 5) -> None:
+    started = time.monotonic()
+    while time.monotonic() - started < limit_s:
         if not is_running(pid):
             return
         await asyncio.sleep(0.05)

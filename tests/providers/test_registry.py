@@ -68,6 +68,13 @@ async def test_a_connection_opens_with_its_credentials(
 async def test_a_provider_without_key_switched_off_or_missing_is_unavailable(
     resources: Resources, vendor: Vendor, values: dict[str, Any] | None
 ) -> None:
+    if values and not values["is_enabled"]:
+        credentials = Credentials(api_key=SecretStr(CANARY))
+        values |= {
+            "credentials_encrypted": registry.seal_credentials(
+                resources.vault, "vendor", credentials
+            )
+        }
     if values is not None:
         await add(resources.db, **values)
     async with resources.db.transaction() as s:

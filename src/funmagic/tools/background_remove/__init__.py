@@ -52,7 +52,6 @@ def check_cutout(path: Path, photo: Image) -> None:
     try:
         with Pillow.open(path, formats=("PNG",)) as opened:
             size = opened.size
-            opened.load()
             alpha = opened.getchannel("A") if opened.mode == "RGBA" else None
     except Exception:  # a decoder may raise anything over damaged bytes
         raise UnusableResult(N_("The result could not be read. You were not charged.")) from None
