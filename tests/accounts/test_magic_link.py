@@ -101,6 +101,9 @@ async def test_a_link_dies_after_ten_minutes_and_after_its_use(
         await session.execute(
             text("UPDATE magic_links SET expires_at = now() - interval '1 second'")
         )
+    async with resources.db.transaction() as session:
+        with pytest.raises(Invalid, match="expired"):
+            await service.redeem_magic_link(session, token)
     async with site.browser() as browser:
         assert (await browser.post(CONFIRM, data={"token": token})).status_code == 410
         assert await who(browser) is None
