@@ -147,6 +147,11 @@ async def test_images_that_cannot_be_worked_on_are_explained_and_cost_nothing(
             assert (task["receipt"]["charged"], task["receipt"]["released"]) == (0, 5), name
             assert task["receipt"]["available"] == 50, name
     await assert_books_balance(resources)
+    async with resources.db.transaction() as session:
+        answered = await session.execute(
+            text("SELECT state, response ->> 'unusable' IS NOT NULL FROM provider_calls")
+        )
+        assert [tuple(row) for row in answered] == [("done", True)]
 
 
 @pytest.mark.hazard("A2")

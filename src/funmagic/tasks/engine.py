@@ -76,6 +76,7 @@ class Stopped(Exception):
     call_id: UUID | None = None
     trouble: Trouble = Trouble.BROKEN
     vendor_message: str = ""
+    answered: Result | None = None  # the vendor did its part and may have been paid for it
 
 
 class Engine:
@@ -197,9 +198,7 @@ class Engine:
             outputs = await work.step.finish(work.context, result)
         except UnusableResult as unusable:
             raise Stopped(
-                Failure("unusable_result", unusable.reason),
-                call_id,
-                vendor_message=f"unusable result: {unusable.reason}",
+                Failure("unusable_result", unusable.reason), call_id, answered=result
             ) from unusable
         stored = [await self._store(work, call_id, output) for output in outputs]
         async with self._resources.db.transaction() as session:
@@ -316,6 +315,7 @@ class Engine:
                 call_id=stop.call_id,
                 trouble=stop.trouble,
                 vendor_message=stop.vendor_message,
+                answered=stop.answered,
             )
 
     async def _keep_lease(self, held: Claim, give_up: Callable[[], object]) -> None:

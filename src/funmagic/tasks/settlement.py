@@ -118,13 +118,18 @@ async def fail(
     call_id: UUID | None = None,
     trouble: Trouble = Trouble.BROKEN,
     vendor_message: str = "",
+    answered: Result | None = None,
 ) -> list[Event]:
     """End the task unfinished and give the hold back. Raises :class:`claims.LeaseLost`.
 
-    ``vendor_message`` is kept with the call for operators; the owner never sees it.
+    ``vendor_message`` is kept with the call for operators; the owner never sees it. ``answered`` is
+    a result we could not use: the call succeeded and its cost is booked all the same.
     """
     await claims.lock(session, held)
-    if call_id is not None:
+    if call_id is not None and answered is not None:
+        unusable = {"unusable": failure.message}
+        await calls.done(session, call_id, unusable, answered.meta, answered.cost_usd_micros)
+    elif call_id is not None:
         await calls.failed(session, call_id, trouble, vendor_message)
     return await _end_failed(session, held.id, failure)
 

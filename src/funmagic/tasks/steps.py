@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -28,9 +28,15 @@ class TaskStepContext:
     input: StepInput
     config: dict[str, Any]
     work_dir: Path
+    _opened: dict[UUID, Image] = field(default_factory=dict)
 
     async def open_image(self, asset_id: UUID) -> Image:
-        """Fetch the confirmed version of one of the owner's images and decode it."""
+        """Fetch the confirmed version of one of the owner's images and decode it, once."""
+        if asset_id not in self._opened:
+            self._opened[asset_id] = await self._fetch(asset_id)
+        return self._opened[asset_id]
+
+    async def _fetch(self, asset_id: UUID) -> Image:
         try:
             async with self.resources.db.transaction() as session:
                 asset = await assets.usable_by(session, self.user_id, asset_id)
