@@ -3,6 +3,7 @@ import { api } from "./api";
 import "./elements/before-after";
 import { SignInDialog } from "./elements/sign-in-dialog";
 import { locale } from "./i18n";
+import { showLocalTimes } from "./local-times";
 
 for (const menu of document.querySelectorAll<HTMLDetailsElement>("details.menu")) {
   document.addEventListener("click", (event) => {
@@ -56,10 +57,7 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-s
   });
 }
 
-const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.textContent = moment.format(new Date(time.getAttribute("datetime")!));
-}
+showLocalTimes(document);
 
 document.addEventListener("fm-credits", (event) => {
   const available = (event as CustomEvent<number>).detail;

@@ -69,16 +69,26 @@ class Product:
     def set_credits(self, email: str, balance: int) -> None:
         """Correct an account through the ledger to exactly ``balance``."""
 
-        async def adjust() -> None:
+        self._write(ADJUST, email, balance, f"cast:{secrets.token_hex(8)}")
+
+    def set_price(self, slug: str, step: str, price_credits: int) -> None:
+        """Change what a tool's step costs, as an admin would."""
+        self._write(PRICE, slug, ["steps", step, "priceCredits"], price_credits)
+
+    def _write(self, statement: str, *values: Any) -> None:
+        async def write() -> None:
             connection = await asyncpg.connect(self.database_url)
             try:
-                await connection.execute(ADJUST, email, balance, f"cast:{secrets.token_hex(8)}")
+                await connection.execute(statement, *values)
             finally:
                 await connection.close()
 
-        _outside_loop(lambda: asyncio.run(adjust()))
+        _outside_loop(lambda: asyncio.run(write()))
 
 
+PRICE = """
+    UPDATE tools SET config = jsonb_set(config, $2::text[], to_jsonb($3::int)) WHERE slug = $1
+"""
 ADJUST = """
     SELECT credit_adjust(users.id, $2 - balance, false, $3, 'Set for a test', NULL, NULL, 'tests')
       FROM users JOIN credit_accounts ON user_id = users.id

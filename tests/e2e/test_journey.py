@@ -98,7 +98,7 @@ def test_who_leaves_finds_the_task_running_and_later_done(visitor: Visitor) -> N
     visitor.goto(TOOL)
     assert page.get_attribute("tool-executor", "data-stage") == "completed"
     expect(page.locator("[data-ref=receipt]")).to_have_text("5 credits charged. 45 left.")
-    expect(page.locator("section[aria-labelledby=runs-title] li")).to_have_count(1)
+    expect(page.locator("[data-runs] li")).to_have_count(1)
     page.wait_for_function(
         "() => document.querySelector('before-after img[data-after]').naturalWidth === 480"
     )
@@ -106,7 +106,7 @@ def test_who_leaves_finds_the_task_running_and_later_done(visitor: Visitor) -> N
     page.click("[data-act=start-over] >> visible=true")
     page.reload()
     assert page.get_attribute("tool-executor", "data-stage") == "idle"
-    page.click("section[aria-labelledby=runs-title] a >> nth=0")
+    page.click("[data-runs] a >> nth=0")
     visitor.wait_for_stage("completed")
 
 

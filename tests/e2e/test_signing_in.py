@@ -25,6 +25,7 @@ def test_a_visitor_signs_in_and_comes_back_to_the_same_photo(visitor: Visitor) -
     expect(page.locator("[data-ref=submit]")).to_be_focused()
 
     page.keyboard.press("Enter")
+    expect(dialog.get_by_label("E-mail")).to_be_focused()
     dialog.get_by_label("E-mail").fill("nobody")
     visitor.allowed.append("status of 422")
     page.keyboard.press("Enter")

@@ -96,6 +96,24 @@ def test_too_few_credits_are_said_and_nothing_is_held(visitor: Visitor) -> None:
     assert visitor.api("/api/tasks")["items"] == []
 
 
+def test_a_price_changed_meanwhile_is_shown_before_it_is_charged(visitor: Visitor) -> None:
+    visitor.allowed.append("status of 409")
+    visitor.sign_in("prices@example.org")
+    visitor.goto(TOOL)
+    visitor.choose(PHOTOS / "coffee.jpg")
+    visitor.product.set_price("background-remove", "remove", 7)
+    try:
+        visitor.page.click("[data-ref=submit]")
+        assert "The price has changed to 7 credits." in complaint(visitor)
+        assert visitor.api("/api/credits")["available"] == 50
+        visitor.page.get_by_role("button", name="Remove background (7 credits)").click()
+        visitor.wait_for_stage("completed")
+    finally:
+        visitor.product.set_price("background-remove", "remove", 5)
+    expect(visitor.page.locator("[data-ref=receipt]")).to_have_text("7 credits charged. 43 left.")
+    expect(visitor.page.locator("[data-runs] li")).to_have_count(1)
+
+
 def test_a_stranger_cannot_open_somebodys_task(visitor: Visitor) -> None:
     visitor.allowed.append("status of 404")
     visitor.sign_in("stranger@example.org")

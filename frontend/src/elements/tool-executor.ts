@@ -4,6 +4,7 @@
 import { ApiError, type Receipt, type Task, api } from "../api";
 import { locale, t, tn } from "../i18n";
 import { forget, keep, kept } from "../kept-photo";
+import { showLocalTimes } from "../local-times";
 import { submitUpload } from "../submit-upload";
 import { TaskStream } from "../task-stream";
 import { toast } from "../toast";
@@ -122,12 +123,12 @@ export class ToolExecutor extends HTMLElement {
     const file = this.picker.file;
     if (this.#busy || !file) return;
     this.#complain("");
-    if (!this.isSignedIn) {
-      await this.#askToSignIn();
-      return;
-    }
     this.#busy = true;
     try {
+      if (!this.isSignedIn) {
+        await this.#askToSignIn();
+        return;
+      }
       if (this.#submit?.file !== file) this.#submit = { key: newKey(), file, assetId: null };
       const task = await this.#create(this.#submit);
       this.#submit = null;
@@ -179,6 +180,7 @@ export class ToolExecutor extends HTMLElement {
       this.#submit = null;
       return;
     }
+    if (error.type === "price_changed") await this.#refresh();
     // A refusal is final for this press; only a lost answer is worth repeating with the same key.
     if (error.type !== "offline" && error.status < 500) this.#submit = null;
     const wait = error.retryAfterS
@@ -216,6 +218,7 @@ export class ToolExecutor extends HTMLElement {
     }
     if (task.status === "completed") this.#showResult(task);
     else this.#showFailure(task);
+    void this.#refresh();
   }
 
   #showResult(task: Task): void {
@@ -249,6 +252,20 @@ export class ToolExecutor extends HTMLElement {
     this.#freshUrls = true;
     const task = await api<Task>("GET", `/api/tasks/${id}`).catch(() => null);
     if (task?.status === "completed") this.#showResult(task);
+  }
+
+  // Takes over what the server says about this page by now: the price, the list of runs.
+  async #refresh(): Promise<void> {
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const label = fresh.querySelector('[data-ref="submit-label"]');
+    if (label) this.#ref("submit-label").textContent = label.textContent;
+    this.dataset["price"] = fresh.querySelector<HTMLElement>("tool-executor")?.dataset["price"] ?? this.dataset["price"]!;
+    const runs = fresh.querySelector("[data-runs]");
+    if (!runs) return;
+    showLocalTimes(runs);
+    document.querySelector("[data-runs]")?.replaceWith(runs);
   }
 
   // What is seen
