@@ -84,4 +84,3 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
         stop.set()
     await queue.close()
     log.info("worker stopped", owner=owner)
-
