@@ -1,7 +1,6 @@
 // Builds everything a browser loads into src/funmagic/web/static/dist, named by content:
 // scripts and styles by esbuild and Tailwind, pictures and the font as they are, icons as JSON for
 // the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +8,7 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
+import { compile } from "tailwindcss";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const web = resolve(here, "../src/funmagic/web");
@@ -58,8 +58,8 @@ async function buildScripts() {
 async function buildStyles() {
   const input = join(here, "src/styles/app.css");
   const output = join(scratch, "app.css");
-  const cli = join(modules, "@tailwindcss/cli/dist/index.mjs");
-  execFileSync(process.execPath, [cli, "-i", input, "-o", output], { cwd: here, stdio: ["ignore", "ignore", "inherit"] });
+  const compiler = await compile(readFileSync(input, "utf8"), { base: dirname(input), loadStylesheet });
+  writeFileSync(output, compiler.build([...classNames()]));
   const font = join(modules, "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2");
   cpSync(font, join(scratch, "inter-latin.woff2"));
   await remember(
@@ -75,6 +75,22 @@ async function buildStyles() {
       logLevel: "warning",
     }),
   );
+}
+
+// Tailwind's compiler without its native scanner: what is built must build wherever Node runs.
+async function loadStylesheet(id, base) {
+  const path = id.startsWith(".") ? resolve(base, id) : join(modules, id);
+  return { path, base: dirname(path), content: readFileSync(path, "utf8") };
+}
+
+// Every word of templates and scripts that may be a class name; Tailwind ignores those that are not.
+function classNames() {
+  const words = new Set();
+  for (const path of [...files(join(web, "templates")), ...files(join(here, "src"))]) {
+    if (!/\.(html|ts)$/.test(path)) continue;
+    for (const word of readFileSync(path, "utf8").split(/[\s"'`{}<>=]+/)) words.add(word);
+  }
+  return words;
 }
 
 async function remember(building) {
