@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,10 @@ _IDENTITY_FILE = "postgres.identity"
 
 
 class Postgres(Server):
-    """Refuses root, so as root it runs as nobody: in a user namespace, or by a switch of user."""
+    """Refuses root and users without a name, so for those it runs as nobody.
+
+    Nobody is a mask inside a user namespace or, where there is none, a real switch of user.
+    """
 
     name = "postgres"
     title = "PostgreSQL"
@@ -49,6 +53,7 @@ class Postgres(Server):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
         else:
             self._initialise()
+        (self.site.data / _IDENTITY_FILE).write_text(self.identity + "\n")
 
     def spawn(self) -> Child:
         options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.site.sockets}"]
@@ -116,16 +121,15 @@ class Postgres(Server):
     def _settle_identity(self) -> Identity:
         record = self.site.data / _IDENTITY_FILE
         recorded = record.read_text().strip() if record.exists() else None
-        am_root = os.geteuid() == 0
-        if recorded is not None and (recorded == "self") == am_root:
-            was = "an ordinary user" if am_root else "root"
-            now = "root" if am_root else "an ordinary user"
+        needs_disguise = os.geteuid() == 0 or not _has_name(os.geteuid())
+        if recorded is not None and (recorded == "self") == needs_disguise:
+            was = "an ordinary user" if recorded == "self" else "root"
             raise StartFailed(
-                f"The data in {self.site.data} was made by {was}, and you are {now}.\n"
+                f"The data in {self.site.data} was made by {was}, and you are {_kind_of_user()}.\n"
                 "Start as before, or begin anew with --data and another directory."
             )
         identity: Identity = "self"
-        if am_root:
+        if needs_disguise:
             identity = "nobody" if recorded == "nobody" else "namespace"
         if identity == "namespace" and not self._can_be("namespace"):
             if recorded is not None:
@@ -135,7 +139,6 @@ class Postgres(Server):
                     "directory."
                 )
             identity = "nobody"
-        record.write_text(identity + "\n")
         return identity
 
     def _can_be(self, identity: Identity) -> bool:
@@ -148,8 +151,8 @@ class Postgres(Server):
             self._binaries = _copy_binaries(self._binaries)
         if not self._can_be("nobody"):
             raise StartFailed(
-                "PostgreSQL refuses to run as root, and this system allows neither a user "
-                f"namespace nor a switch of user (status {NO_SUCH_IDENTITY}).\n"
+                f"PostgreSQL refuses to run as {_kind_of_user()}, and this system allows neither "
+                f"a user namespace nor a switch of user (status {NO_SUCH_IDENTITY}).\n"
                 "Start as an ordinary user, or set DATABASE_URL to a server of your own."
             )
         name = str(self.site.data.resolve()).strip("/").replace("/", "-")
@@ -165,6 +168,21 @@ def binaries() -> Path:
     assert spec is not None  # a locked dependency of the `embedded` extra
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _has_name(uid: int) -> bool:
+    """Whether the system knows this user; in a container it often does not, and initdb insists."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _kind_of_user() -> str:
+    if os.geteuid() == 0:
+        return "root"
+    return "an ordinary user" if _has_name(os.geteuid()) else "a user without a name"
 
 
 def _copy_binaries(origin: Path) -> Path:
