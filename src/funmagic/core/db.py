@@ -12,6 +12,7 @@ from sqlalchemy import DateTime, MetaData, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -51,6 +52,16 @@ def async_url(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+asyncpg")
 
 
+# Server-side refusals that say nothing about the statement: connection lost, no resources, shutting
+# down or starting, lock or statement timeout, deadlock, serialisation, idle in transaction.
+# PostgreSQL documentation, appendix A, error codes.
+PASSING_SQLSTATES = ("08", "53", "57P0", "55P03", "57014", "40P01", "40001", "25P03")
+
+
+class DatabaseAway(Exception):
+    """PostgreSQL cannot be reached or cannot serve now. The same work may succeed later."""
+
+
 class Database:
     """One pool of connections for one process."""
 
@@ -75,9 +86,22 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end of the block, rolled back on any error."""
-        async with self._sessions() as session, session.begin():
-            yield session
+        """One transaction: committed at the end of the block, rolled back on any error.
+
+        Raises :class:`DatabaseAway` for every kind of outage, whatever the driver calls it.
+        """
+        async with self._sessions() as session:
+            try:
+                await session.connection()
+            except (OSError, TimeoutError, SQLAlchemyError) as error:
+                raise DatabaseAway(str(error)) from error
+            try:
+                yield session
+                await session.commit()
+            except DBAPIError as error:
+                if is_passing(error):
+                    raise DatabaseAway(str(error.orig)) from error
+                raise
 
     async def ping(self) -> None:
         """Raises where PostgreSQL does not answer."""
@@ -86,3 +110,9 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether an error is the server's state rather than the statement's fault."""
+    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or sqlstate.startswith(PASSING_SQLSTATES)

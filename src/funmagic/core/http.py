@@ -6,29 +6,25 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from asyncpg.exceptions import PostgresConnectionError
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from pydantic import BaseModel, ConfigDict
-from pydantic import ValidationError as PydanticValidationError
 from pydantic.alias_generators import to_camel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 
 from funmagic.core import errors
+from funmagic.core.db import DatabaseAway
 from funmagic.core.i18n import N_, negotiate, translate
 from funmagic.core.log import logger
 from funmagic.core.storage import StorageError
 
 log = logger(__name__)
 
+# One of our own servers is away: the same request or task may succeed later.
 OUTAGES = (
-    OperationalError,
-    InterfaceError,
-    PoolTimeoutError,
-    PostgresConnectionError,
+    DatabaseAway,
     RedisConnectionError,
     RedisTimeoutError,
     StorageError,
@@ -49,19 +45,17 @@ def as_funmagic_error(error: Exception) -> errors.FunMagicError:
     """Any exception as the tree's: validation, routing, outages; the rest is ``internal``."""
     if isinstance(error, errors.FunMagicError):
         return error
-    if isinstance(error, PydanticValidationError):
-        return _invalid(
-            {".".join(str(part) for part in item["loc"]): item["msg"] for item in error.errors()}
-        )
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) else []
-        return _invalid({str(item.get("key", "body")): str(item["message"]) for item in extra})
+        return errors.Invalid(
+            fields={str(item.get("key", "body")): field_message(item["message"]) for item in extra}
+        )
     if isinstance(error, HTTPException):
         return _of_status(error.status_code)
-    if isinstance(error, OUTAGES) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
+    if isinstance(error, OUTAGES):
         return errors.Unavailable(retry_after_s=OUTAGE_RETRY_AFTER_S)
+    if isinstance(error, DBAPIError) and _is_bad_data(error):
+        return errors.Invalid()
     return errors.FunMagicError()
 
 
@@ -91,8 +85,16 @@ def request_locale(request: Request[Any, Any, Any]) -> str:
     return negotiate(request.cookies.get("fm_locale"), request.headers.get("accept-language", ""))
 
 
-def _invalid(fields: dict[str, str]) -> errors.Invalid:
-    return errors.Invalid(fields=fields)
+def field_message(reason: str) -> str:
+    """What a person is told of a field, as a message id; a validator's own words stay with us."""
+    if reason == "Field required":
+        return N_("This is required.")
+    return N_("This value is not valid.")
+
+
+def _is_bad_data(error: DBAPIError) -> bool:
+    """Class 22, data exception: a NUL in a text, a number out of range. Never our own text SQL."""
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith("22")
 
 
 _BY_STATUS: dict[int, Callable[[], errors.FunMagicError]] = {

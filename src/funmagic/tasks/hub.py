@@ -17,7 +17,6 @@ from uuid import UUID
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from funmagic.core.http import OUTAGES
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.tasks import events
@@ -41,19 +40,18 @@ class Watcher:
         self.heard_seq = 0
 
     def hear(self, event: Event) -> None:
-        self.heard_seq = max(self.heard_seq, event.seq)
-        self._put(event)
+        self._put(event, event.seq)
 
     def nudge(self, seq: int) -> None:
         """Say that the table has come to ``seq``, if that is news."""
         if seq > self.heard_seq:
-            self.heard_seq = seq
-            self._put(None)
+            self._put(None, seq)
 
-    def _put(self, item: Event | None) -> None:
-        # A full mailbox belongs to a slow reader: it will notice the gap and read the table.
+    def _put(self, item: Event | None, seq: int) -> None:
+        # A full mailbox belongs to a slow reader: what it has not heard, it is nudged about later.
         with suppress(asyncio.QueueFull):
             self.inbox.put_nowait(item)
+            self.heard_seq = max(self.heard_seq, seq)
 
 
 class EventHub:
@@ -101,8 +99,8 @@ class EventHub:
                 await pubsub.psubscribe(f"{CHANNEL_PREFIX}*")
                 pause_s = FIRST_PAUSE_S
                 await self._fan_out(pubsub)
-            except (RedisError, OSError) as error:
-                log.warning("subscription lost", error=str(error), retry_s=pause_s)
+            except Exception as error:  # nothing that happens here may end the subscription
+                log.warning("subscription lost", error=repr(error), retry_s=pause_s)
             finally:
                 with suppress(RedisError, OSError):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -133,8 +131,8 @@ class EventHub:
             try:
                 for start in range(0, len(watched), WATCHED_BATCH):
                     await self._nudge_behind(watched[start : start + WATCHED_BATCH])
-            except OUTAGES as error:
-                log.warning("catching up failed", error=str(error))
+            except Exception as error:  # nothing that happens here may end the catching up
+                log.warning("catching up failed", error=repr(error))
 
     async def _nudge_behind(self, task_ids: list[UUID]) -> None:
         async with self._resources.db.transaction() as session:

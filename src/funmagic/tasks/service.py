@@ -26,6 +26,7 @@ from funmagic.catalog.models import Tool as ToolTable
 from funmagic.catalog.service import ToolRow
 from funmagic.core import errors, log
 from funmagic.core.clock import now
+from funmagic.core.http import field_message
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
@@ -219,7 +220,8 @@ def _checked_input(step: Step, given: dict[str, Any]) -> dict[str, Any]:
         return checked.model_dump(mode="json", by_alias=True)
     except ValidationError as error:
         fields = {
-            ".".join(["input", *map(str, item["loc"])]): item["msg"] for item in error.errors()
+            ".".join(["input", *map(str, item["loc"])]): field_message(item["msg"])
+            for item in error.errors()
         }
         raise errors.Invalid(fields=fields) from None
 

@@ -1,0 +1,80 @@
+"""Every kind of outage is one error; a wrong statement is not one of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from funmagic.core.db import Database, DatabaseAway
+from funmagic.core.http import as_funmagic_error
+
+TABLE = text("CREATE TABLE sheep (id int)")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://postgres@/x?host=/no/such/folder", "postgresql://postgres@127.0.0.1:9/x"],
+    ids=["no socket", "refused"],
+)
+async def test_a_server_that_cannot_be_reached_is_away(url: str) -> None:
+    db = Database(url)
+    with pytest.raises(DatabaseAway):
+        async with db.transaction():
+            pass
+    await db.close()
+
+
+async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: Database) -> None:
+    with pytest.raises(DatabaseAway):
+        async with db.transaction() as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    async with db.transaction() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_lock_that_takes_too_long_is_an_outage(db: Database) -> None:
+    async with db.transaction() as session:
+        await session.execute(TABLE)
+    locked, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with db.transaction() as session:
+            await session.execute(text("LOCK TABLE sheep"))
+            locked.set()
+            await done.wait()
+
+    holding = asyncio.create_task(hold())
+    await locked.wait()
+    with pytest.raises(DatabaseAway):  # noqa: PT012  # as above
+        async with db.transaction() as session:
+            await session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            await session.execute(text("SELECT count(*) FROM sheep"))
+    done.set()
+    await holding
+
+
+async def test_a_wrong_statement_is_our_fault_and_leaves_nothing(db: Database) -> None:
+    with pytest.raises(DBAPIError):  # noqa: PT012  # the transaction's end is what is tested
+        async with db.transaction() as session:
+            await session.execute(TABLE)
+            await session.execute(text("SELECT no_such_column"))
+    async with db.transaction() as session:
+        assert await session.scalar(text("SELECT to_regclass('sheep')")) is None
+
+
+async def test_an_error_of_the_callers_own_stays_what_it_is_and_rolls_back(db: Database) -> None:
+    with pytest.raises(TimeoutError):  # noqa: PT012  # as above
+        async with db.transaction() as session:
+            await session.execute(TABLE)
+            raise TimeoutError
+    async with db.transaction() as session:
+        assert await session.scalar(text("SELECT to_regclass('sheep')")) is None
+
+
+def test_an_outage_is_told_as_a_503_with_the_time_to_come_back() -> None:
+    problem = as_funmagic_error(DatabaseAway("x"))
+    assert (problem.status, problem.type) == (503, "unavailable")
+    assert problem.retry_after_s
