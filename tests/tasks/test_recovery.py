@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,9 +20,14 @@ from tests.uploads import upload
 from funmagic import worker
 from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
+from funmagic.jobs.outbox import Relay
+from funmagic.jobs.queue import Queue
 from funmagic.reports.reconcile import reconcile as reconcile_books
 from funmagic.tasks import claims, settlement
 from funmagic.tasks.claims import LeaseLost
+from funmagic.tasks.engine import Engine
+from funmagic.tasks.reconciler import reconcile
+from funmagic.tasks.service import QUEUE
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -120,8 +126,11 @@ async def test_a_task_nobody_can_finish_in_time_fails_and_the_credits_return(
         answer = await create(browser, await upload(browser, astronaut))
         async with resources.db.transaction() as session:
             await session.execute(text("UPDATE tasks SET deadline_at = now() - interval '1 s'"))
-            told = await settlement.fail_overdue(session, 10)
+            assert await settlement.overdue(session, 10) == [UUID(answer.json()["taskId"])]
+            told = await settlement.fail_overdue(session, UUID(answer.json()["taskId"]))
+            again = await settlement.fail_overdue(session, UUID(answer.json()["taskId"]))
         assert [event.type for event in told] == ["step_failed", "failed"]
+        assert again == []
         task = (await browser.get(f"/api/tasks/{answer.json()['taskId']}")).json()
     assert task["error"] == {
         "type": "provider_timeout",
@@ -158,3 +167,69 @@ async def test_a_worker_that_lost_its_lease_can_write_nothing(
     async with resources.db.transaction() as session:
         with pytest.raises(LeaseLost):
             await settlement.fail(session, second, failure)
+
+
+async def test_a_task_that_waits_for_another_attempt_keeps_its_place(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    queue = Queue(resources.settings, QUEUE, redis=resources.redis)
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        async with resources.db.transaction() as session:
+            held = await claims.claim(session, UUID(task_id), 1, owner="dead", lease_s=0.1)
+        assert held is not None
+        await asyncio.sleep(0.2)
+        await reconcile(resources, queue)
+        assert (await task_row(resources, task_id))[:2] == ("queued", 2)
+        await Relay(resources).send_due()
+        async with resources.db.transaction() as session:
+            await session.execute(text("UPDATE tasks SET queued_at = now() - interval '1 hour'"))
+        await reconcile(resources, queue)
+        assert (await task_row(resources, task_id))[:2] == ("queued", 2), "its job still waits"
+        async with worker_here(resources):
+            assert (await ended(browser, task_id, wait_s=30))["status"] == "completed"
+
+
+async def test_a_lease_that_ends_with_the_settlement_takes_nothing_back(
+    site: Site,
+    make_user: MakeUser,
+    resources: Resources,
+    astronaut: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complete = settlement.complete
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        told = await complete(*args, **kwargs)
+        # Meanwhile the lease's keeper waits for the task's row, and finds it ended.
+        await asyncio.sleep(resources.settings.lease_s * 0.6)
+        return told
+
+    monkeypatch.setattr(settlement, "complete", slowly)
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        async with worker_here(resources):
+            assert (await ended(browser, task_id, wait_s=30))["status"] == "completed"
+    async with resources.db.transaction() as session:
+        assert await session.scalar(text("SELECT usage_count FROM tools")) == 1
+
+
+async def test_a_failure_of_ours_leaves_no_call_open(
+    site: Site,
+    make_user: MakeUser,
+    resources: Resources,
+    astronaut: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(Engine, "_store", broken)
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        async with worker_here(resources):
+            task = await ended(browser, task_id, wait_s=30)
+    assert (task["status"], task["error"]["type"]) == ("failed", "internal")
+    assert task["receipt"]["released"] == 5
+    async with resources.db.transaction() as session:
+        assert await session.scalar(text("SELECT state FROM provider_calls")) == "abandoned"

@@ -169,6 +169,16 @@ async def test_a_slow_listener_loses_nothing_to_a_full_mailbox(
     ]
 
 
+async def test_what_a_full_mailbox_could_not_take_is_news_later() -> None:
+    watcher = Watcher()
+    for seq in range(1, 71):
+        watcher.hear(events.Event(UUID(int=1), seq, "progress", {}))
+    while not watcher.inbox.empty():
+        watcher.inbox.get_nowait()
+    watcher.nudge(70)
+    assert watcher.inbox.qsize() == 1
+
+
 def test_a_nudge_that_is_no_news_is_dropped() -> None:
     watcher = Watcher()
     watcher.nudge(3)

@@ -68,6 +68,11 @@ ABANDON = text("""
     RETURNING true
 """)
 
+ABANDON_OPEN = text("""
+    UPDATE provider_calls SET state = 'abandoned', finished_at = now()
+     WHERE task_id = :task_id AND state IN ('intent', 'submitted')
+""")
+
 LAST_OF = text("""
     SELECT * FROM provider_calls
      WHERE task_id = :task_id AND step_id = :step_id
@@ -147,6 +152,11 @@ async def failed(s: AsyncSession, call_id: UUID, trouble: Trouble, message: str)
 async def abandon(s: AsyncSession, call_id: UUID) -> bool:
     """Stop waiting for a call. False where it had already ended."""
     return bool(await s.scalar(ABANDON, {"call_id": call_id}))
+
+
+async def abandon_open(s: AsyncSession, task_id: UUID) -> None:
+    """Stop waiting for whatever a task that has ended was still waiting for."""
+    await s.execute(ABANDON_OPEN, {"task_id": task_id})
 
 
 async def last_of(s: AsyncSession, task_id: UUID, step_id: str) -> ProviderCall | None:

@@ -68,6 +68,15 @@ class Work:
     call: Call
 
 
+@dataclass(slots=True)
+class Lease:
+    """A claim while it is worked on, and what its keeper and its worker tell each other."""
+
+    held: Claim
+    is_settling: bool = False
+    is_lost: bool = False
+
+
 @dataclass
 class Stopped(Exception):
     """The step ended without a result worth charging."""
@@ -98,45 +107,53 @@ class Engine:
             )
         if held is None:
             return
+        lease = Lease(held)
+        told = await self._work_under(lease)
+        if told:
+            await events.publish(self._resources.redis, told)
+        if told and told[-1].type == "completed":
+            async with self._resources.db.transaction() as session:
+                await settlement.count_run(session, held.tool_id)
+
+    async def _work_under(self, lease: Lease) -> list[events.Event]:
+        """Work while the lease is kept; nothing to tell where it was lost."""
         working = asyncio.current_task()
         assert working is not None
-        renewing = asyncio.create_task(self._keep_lease(held, working.cancel))
+        renewing = asyncio.create_task(self._keep(lease, working.cancel))
         try:
-            await self._work(held)
+            return await self._work(lease)
         except LeaseLost:
-            log.warning("lease lost, work dropped", task_id=str(task_id))
+            log.warning("lease lost, work dropped")
+            return []
         except asyncio.CancelledError:
-            if not renewing.done():
-                await self._hand_back(held)
+            if not lease.is_lost:
+                await self._hand_back(lease.held)
                 raise
             # Cancelled by our own lease keeper, not from outside: the task belongs to another.
             working.uncancel()
-            log.warning("lease lost, work dropped", task_id=str(task_id))
+            log.warning("lease lost, work dropped")
+            return []
         finally:
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+            await asyncio.wait([renewing])
 
-    async def _work(self, held: Claim) -> None:
+    async def _work(self, lease: Lease) -> list[events.Event]:
+        held = lease.held
         with tempfile.TemporaryDirectory(prefix="funmagic-") as folder:
             try:
                 async with asyncio.timeout(_left_s(held) + SETTLING_S):
                     work = await self._prepare(held, Path(folder))
-                    told = await self._run_step(work)
+                    return await self._run_step(lease, work)
             except Stopped as stop:
-                told = await self._settle_failed(held, stop)
+                return await self._settle_failed(lease, stop)
             except TimeoutError:
                 late = Stopped(Failure(*BY_TROUBLE[Trouble.TIMEOUT]))
-                told = await self._settle_failed(held, late)
+                return await self._settle_failed(lease, late)
             except (LeaseLost, *OUTAGES):
                 raise
             except Exception as error:
-                log.error("task failed by our fault", task_id=str(held.id), exc_info=error)
-                told = await self._settle_failed(held, Stopped(Failure("internal", INTERNAL)))
-        await events.publish(self._resources.redis, told)
-        if told[-1].type == "completed":
-            async with self._resources.db.transaction() as session:
-                await settlement.count_run(session, held.tool_id)
+                log.error("task failed by our fault", exc_info=error)
+                return await self._settle_failed(lease, Stopped(Failure("internal", INTERNAL)))
 
     async def _prepare(self, held: Claim, work_dir: Path) -> Work:
         configured = held.config["steps"][0]
@@ -180,7 +197,7 @@ class Engine:
             ),
         )
 
-    async def _run_step(self, work: Work) -> list[events.Event]:
+    async def _run_step(self, lease: Lease, work: Work) -> list[events.Event]:
         async with self._resources.db.transaction() as session:
             started = await start_step(session, work.held, work.step.id)
             last = await calls.last_of(session, work.held.id, work.step.id)
@@ -201,6 +218,7 @@ class Engine:
                 Failure("unusable_result", unusable.reason), call_id, answered=result
             ) from unusable
         stored = [await self._store(work, call_id, output) for output in outputs]
+        lease.is_settling = True
         async with self._resources.db.transaction() as session:
             return await settlement.complete(
                 session,
@@ -306,11 +324,12 @@ class Engine:
             height=output.height,
         )
 
-    async def _settle_failed(self, held: Claim, stop: Stopped) -> list[events.Event]:
+    async def _settle_failed(self, lease: Lease, stop: Stopped) -> list[events.Event]:
+        lease.is_settling = True
         async with self._resources.db.transaction() as session:
             return await settlement.fail(
                 session,
-                held,
+                lease.held,
                 stop.failure,
                 call_id=stop.call_id,
                 trouble=stop.trouble,
@@ -318,23 +337,29 @@ class Engine:
                 answered=stop.answered,
             )
 
-    async def _keep_lease(self, held: Claim, give_up: Callable[[], object]) -> None:
-        """Renew until stopped. Where the lease is lost, or cannot be renewed in time, give up."""
+    async def _keep(self, lease: Lease, give_up: Callable[[], object]) -> None:
+        """Renew until stopped. Where the lease is lost, or cannot be renewed in time, give up.
+
+        A settlement is fenced and decides by itself, so once one has begun nothing is given up.
+        """
         expires_at = time.monotonic() + self._lease_s
         while True:
             await asyncio.sleep(self._lease_s / 4)
             try:
                 async with self._resources.db.transaction() as session:
-                    await claims.renew(session, held, self._lease_s)
+                    await claims.renew(session, lease.held, self._lease_s)
                 expires_at = time.monotonic() + self._lease_s
+                continue
             except LeaseLost:
+                pass
+            except Exception as error:
+                log.warning("lease not renewed", error=repr(error))
+                if time.monotonic() < expires_at:
+                    continue
+            if not lease.is_settling:
+                lease.is_lost = True
                 give_up()
-                return
-            except OUTAGES as error:
-                log.warning("lease not renewed", task_id=str(held.id), error=str(error))
-                if time.monotonic() > expires_at:
-                    give_up()
-                    return
+            return
 
     async def _hand_back(self, held: Claim) -> None:
         with suppress(*OUTAGES):

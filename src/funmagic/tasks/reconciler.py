@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.assets import service as assets
+from funmagic.core.http import OUTAGES
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.jobs import outbox
@@ -20,11 +21,12 @@ log = logger(__name__)
 
 BATCH: Final = 100
 
-# The lease of the next attempt starts now: until it has run out, nobody else queues the task again.
+# Queued again, a task waits like any other: until the queue has forgotten its job, nobody else
+# queues it once more.
 REQUEUE_DEAD = text("""
     UPDATE tasks
-       SET attempt = attempt + 1, lease_owner = NULL,
-           lease_expires_at = now() + make_interval(secs => :lease_s)
+       SET status = 'queued', attempt = attempt + 1, queued_at = now(),
+           lease_owner = NULL, lease_expires_at = NULL
      WHERE id IN (SELECT id FROM tasks
                    WHERE status = 'processing' AND lease_expires_at < now()
                      AND deadline_at > now()
@@ -45,24 +47,37 @@ REQUEUE_LOST = text("""
 
 async def reconcile(resources: Resources, queue: Queue) -> None:
     """One round: deadlines passed, leases run out, jobs forgotten, uploads never finished."""
-    await _end_overdue(resources)
-    await _requeue_dead(resources)
-    await _requeue_lost(resources, queue)
+    for act in (
+        _end_overdue(resources),
+        _requeue_dead(resources),
+        _requeue_lost(resources, queue),
+        _sweep_uploads(resources),
+    ):
+        try:
+            await act
+        except OUTAGES as error:
+            # The others may not need what is away.
+            log.warning("a round of reconciling was cut short", error=repr(error))
+
+
+async def _sweep_uploads(resources: Resources) -> None:
     await assets.sweep(resources)
 
 
 async def _end_overdue(resources: Resources) -> None:
     async with resources.db.transaction() as session:
-        told = await settlement.fail_overdue(session, BATCH)
-    if told:
-        log.warning("tasks ended by their deadline", events=len(told))
-        await events.publish(resources.redis, told)
+        overdue = await settlement.overdue(session, BATCH)
+    for task_id in overdue:
+        async with resources.db.transaction() as session:
+            told = await settlement.fail_overdue(session, task_id)
+        if told:
+            log.warning("task ended by its deadline", task_id=str(task_id))
+            await events.publish(resources.redis, told)
 
 
 async def _requeue_dead(resources: Resources) -> None:
-    values = {"lease_s": resources.settings.lease_s, "batch": BATCH}
     async with resources.db.transaction() as session:
-        for row in (await session.execute(REQUEUE_DEAD, values)).all():
+        for row in (await session.execute(REQUEUE_DEAD, {"batch": BATCH})).all():
             log.warning("lease ran out, new attempt", task_id=str(row.id), attempt=row.attempt)
             await _enqueue(session, row.id, row.attempt)
 

@@ -51,13 +51,13 @@ FAIL = text("""
      WHERE id = :task_id
 """)
 COUNT_RUN = text("UPDATE tools SET usage_count = usage_count + 1 WHERE id = :tool_id")
-TAKE_OVERDUE = text("""
+OVERDUE = """
     SELECT id FROM tasks
      WHERE status IN ('pending', 'queued', 'processing') AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
-     ORDER BY deadline_at LIMIT :batch
-       FOR UPDATE SKIP LOCKED
-""")
+"""
+FIND_OVERDUE = text(f"{OVERDUE} ORDER BY deadline_at LIMIT :batch")
+TAKE_OVERDUE = text(f"{OVERDUE} AND id = :task_id FOR UPDATE SKIP LOCKED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,16 @@ async def fail(
     return await _end_failed(session, held.id, failure)
 
 
-async def fail_overdue(session: AsyncSession, batch: int) -> list[Event]:
-    """End tasks whose deadline has passed and that no living worker holds."""
-    overdue = (await session.execute(TAKE_OVERDUE, {"batch": batch})).scalars().all()
-    told: list[Event] = []
-    for task_id in overdue:
-        told += await _end_failed(session, task_id, Failure("provider_timeout", PROVIDER_TIMEOUT))
-    return told
+async def overdue(session: AsyncSession, batch: int) -> list[UUID]:
+    """Tasks whose deadline has passed and that no living worker holds, at most ``batch``."""
+    return list((await session.execute(FIND_OVERDUE, {"batch": batch})).scalars())
+
+
+async def fail_overdue(session: AsyncSession, task_id: UUID) -> list[Event]:
+    """End one such task, if it still is one. One a transaction: each locks its owner's account."""
+    if (await session.execute(TAKE_OVERDUE, {"task_id": task_id})).one_or_none() is None:
+        return []
+    return await _end_failed(session, task_id, Failure("provider_timeout", PROVIDER_TIMEOUT))
 
 
 async def count_run(session: AsyncSession, tool_id: UUID) -> None:
@@ -150,6 +153,7 @@ async def count_run(session: AsyncSession, tool_id: UUID) -> None:
 
 async def _end_failed(session: AsyncSession, task_id: UUID, failure: Failure) -> list[Event]:
     error: dict[str, Any] = {"type": failure.type, "message": failure.message}
+    await calls.abandon_open(session, task_id)
     failed_steps = (await session.execute(STEP_FAILED, {"task_id": task_id})).scalars().all()
     await session.execute(
         FAIL,
