@@ -196,6 +196,27 @@ async def test_what_a_route_does_not_take_is_refused_before_anything_is_stored(
         assert await session.scalar(text("SELECT count(*) FROM assets")) == 0
 
 
+@pytest.mark.hazard("A8")
+async def test_a_refused_upload_that_is_put_again_is_swept_too(
+    site: Site, make_user: MakeUser, resources: Resources
+) -> None:
+    content = b"<html>not a picture</html>"
+    async with site.browser(await make_user()) as browser:
+        promised = (await describe(browser, size=len(content))).json()
+        asset_id = promised["metadata"]["assetId"]
+        key = await stored_key(resources, asset_id)
+        await put(promised, content)
+        assert (await browser.post(f"/api/assets/{asset_id}/confirmation")).status_code == 422
+        assert (await put(promised, content)).status_code == 200
+        assert (await browser.post(f"/api/assets/{asset_id}/confirmation")).status_code == 404
+    assert await service.sweep(resources) == 0, "not before the address has died"
+    async with resources.db.transaction() as session:
+        await session.execute(text("UPDATE assets SET created_at = now() - interval '31 minutes'"))
+    assert await service.sweep(resources) == 1
+    with pytest.raises(ObjectMissing):
+        await resources.storage.head(key)
+
+
 async def test_twenty_megabytes_exactly_are_taken(site: Site, make_user: MakeUser) -> None:
     async with site.browser(await make_user()) as browser:
         assert (await describe(browser, size=20 * MEBIBYTE)).status_code == 200

@@ -42,10 +42,14 @@ EXPIRE = text("""
                    WHERE status = 'pending' AND created_at < now() - interval '30 minutes'
                    ORDER BY created_at LIMIT :batch FOR UPDATE SKIP LOCKED)
 """)
-EXPIRED = text(
-    "SELECT id, storage_key FROM assets WHERE status = 'expired' ORDER BY id LIMIT :batch"
-)
-REMOVE = text("DELETE FROM assets WHERE id = :id AND status IN ('pending', 'expired')")
+# Not before the upload's address has died: until then the object could be put again.
+EXPIRED = text("""
+    SELECT id, storage_key FROM assets
+     WHERE status = 'expired' AND created_at < now() - interval '30 minutes'
+     ORDER BY id LIMIT :batch
+""")
+REJECT = text("UPDATE assets SET status = 'expired' WHERE id = :id AND status = 'pending'")
+REMOVE = text("DELETE FROM assets WHERE id = :id AND status = 'expired'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,8 @@ async def promise(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 7))"),
         {"user_id": str(user_id)},
     )
-    pending = select(func.count()).where(Asset.user_id == user_id, Asset.status == "pending")
-    if (await session.execute(pending)).scalar_one() >= MAX_PENDING_PER_USER:
+    unfinished = select(func.count()).where(Asset.user_id == user_id, Asset.status != "ready")
+    if (await session.execute(unfinished)).scalar_one() >= MAX_PENDING_PER_USER:
         raise errors.TooManyRequests(retry_after_s=60)
     asset_id = new_id()
     asset = Asset(
@@ -118,7 +122,7 @@ async def confirm(resources: Resources, user_id: UUID, asset_id: UUID) -> Asset:
 
     Raises :class:`errors.NotFound` for a file of somebody else, :class:`errors.Conflict` where
     nothing has arrived, and :class:`errors.Invalid` where it is not what it claims to be; then the
-    object and its row are gone.
+    object is gone and the file can no longer be used.
     """
     async with resources.db.transaction() as session:
         asset = await owned_by(session, user_id, asset_id)
@@ -147,7 +151,7 @@ async def owned_by(session: AsyncSession, user_id: UUID, asset_id: UUID) -> Asse
     """The person's own file. Raises :class:`errors.NotFound`, the same for foreign and unknown."""
     found = await session.execute(
         select(Asset)
-        .where(Asset.id == asset_id, Asset.user_id == user_id)
+        .where(Asset.id == asset_id, Asset.user_id == user_id, Asset.status != "expired")
         .execution_options(populate_existing=True)
     )
     asset = found.scalar_one_or_none()
@@ -211,12 +215,10 @@ def plain_file_name(name: str) -> str:
 
 
 async def _discard(resources: Resources, asset: Asset) -> None:
+    """Refuse for good. The row stays until the upload's address has died, and is swept then."""
+    async with resources.db.transaction() as session:
+        await session.execute(REJECT, {"id": asset.id})
     try:
         await resources.storage.delete(asset.storage_key)
     except StorageError as error:
-        log.warning(
-            "rejected upload left for the sweeper", asset_id=str(asset.id), error=str(error)
-        )
-        return
-    async with resources.db.transaction() as session:
-        await session.execute(REMOVE, {"id": asset.id})
+        log.warning("rejected upload left to the sweeper", asset_id=str(asset.id), error=str(error))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +26,8 @@ MAX_ATTEMPTS = 3
 CHUNK_BYTES = 1 << 20
 PUT_EXPIRES_S = 600
 GET_EXPIRES_S = 3600
+# The last is what a connection cut inside a body raises.
+FAILURES = (ClientError, BotoCoreError, aiohttp.ClientError)
 
 
 class StorageError(Exception):
@@ -78,7 +81,7 @@ class Storage:
                     Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
                 )
                 size_bytes = len(body)
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise StorageError(str(error)) from error
         return StoredObject(size_bytes, content_type, answer["ETag"])
 
@@ -86,7 +89,7 @@ class Storage:
         """Size, type and ETag. Raises :class:`ObjectMissing`."""
         try:
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise _as_storage_error(error) from error
         return StoredObject(answer["ContentLength"], answer.get("ContentType", ""), answer["ETag"])
 
@@ -99,7 +102,7 @@ class Storage:
             async with answer["Body"] as stream:
                 head: bytes = await stream.read(size_bytes)
                 return head
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise _as_storage_error(error) from error
 
     async def download(
@@ -125,20 +128,20 @@ class Storage:
                             raise ObjectTooLarge(key)
                         file.write(chunk)
             return written
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise _as_storage_error(error) from error
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
         try:
             await self._client.delete_object(Bucket=self.bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise StorageError(str(error)) from error
 
     async def ping(self) -> None:
         try:
             await self._client.head_bucket(Bucket=self.bucket)
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise StorageError(str(error)) from error
 
     async def presign_put(self, key: str, *, size_bytes: int, content_type: str) -> PresignedPut:
@@ -172,7 +175,7 @@ class Storage:
         return url
 
 
-def _as_storage_error(error: ClientError | BotoCoreError) -> StorageError:
+def _as_storage_error(error: Exception) -> StorageError:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if status in {404, 412}:
