@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import structlog
-from tests.conftest import Site
+from tests.conftest import MakeUser, Site
 
 from funmagic.accounts.limits import PER_ADDRESS
 from funmagic.core import log as logs
@@ -136,3 +136,12 @@ def test_secrets_are_struck_out_of_logs(
     line = capsys.readouterr().err
     assert "hunter2" not in line
     assert json.loads(line)["path"] == "/x"
+
+
+@pytest.mark.parametrize("path", ["/en/tools/%00", "/api/tasks?tool=%00"])
+async def test_a_nul_in_an_address_is_the_askers_fault(
+    site: Site, make_user: MakeUser, path: str
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        answer = await browser.get(path)
+    assert 400 <= answer.status_code < 500

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import MakeUser, Site
 
+from funmagic.core.errors import NotFound
 from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
 from funmagic.web.handlers import inbox
 from funmagic.web.static import front_end
 
@@ -137,14 +139,28 @@ async def test_the_inbox_shows_text_only_and_only_its_own_files(
     (folder / "new" / "1.hand.made").unlink()
 
 
-def test_without_a_development_inbox_there_is_no_such_page(resources: Resources) -> None:
-    from dataclasses import replace
-
-    from funmagic.core.errors import NotFound
-
-    closed = replace(
-        resources, settings=resources.settings.model_copy(update={"dev_inbox_dir": None})
-    )
+@pytest.mark.parametrize(
+    ("changed", "host"),
+    [
+        ({"dev_inbox_dir": None}, "localhost:8000"),
+        ({"funmagic_env": "production"}, "localhost:8000"),
+        ({}, "evil.example:8000"),
+        ({}, ""),
+    ],
+    ids=["not configured", "production", "rebound name", "no name"],
+)
+def test_the_inbox_is_closed(settings: Settings, changed: dict[str, Any], host: str) -> None:
     with pytest.raises(NotFound):
-        inbox._folder(closed)
-    assert inbox._folder(resources) == Path(str(resources.settings.dev_inbox_dir))
+        inbox._folder(settings.model_copy(update=changed), host)
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:9", "[::1]:8000"])
+def test_the_inbox_is_open_to_this_machine(settings: Settings, host: str) -> None:
+    assert inbox._folder(settings, host) == settings.dev_inbox_dir
+
+
+async def test_an_address_with_two_slashes_leads_nowhere_else(site: Site) -> None:
+    async with site.browser() as browser:
+        page = await browser.get(site.url + "//evil.example/x")
+    assert page.status_code == 404
+    assert "//evil.example" not in page.text

@@ -28,9 +28,14 @@ log = logger(__name__)
 LINK_LIFETIME = timedelta(minutes=10)
 MAX_EMAIL_CHARS = 254
 MAX_NEXT_CHARS = 2_000
-# One "@", a dot in the domain, nothing that could break out of a mail header. Whether the address
-# exists is what the mailed link finds out.
-EMAIL = re.compile(r"\A[^\s@<>\"',;:\\]{1,64}@[^\s@<>\"',;:\\/]+\.[^\s@<>\"',;:\\/.]{2,63}\Z")
+# What browsers take in an e-mail field (WHATWG HTML, section 4.10.5.1.5), with a dot in the domain.
+# Whether the address exists is what the mailed link finds out.
+EMAIL = re.compile(
+    r"\A[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}\Z"
+)
+
+# Nobody wants to return there, and the address of a link's page carries its token.
+SIGN_IN_PAGES = re.compile(r"\A/[a-z]{2}/sign-in(?:[/?#]|\Z)")
 
 SignUpHook = Callable[[AsyncSession, User], Awaitable[None]]
 _sign_up_hooks: list[SignUpHook] = []
@@ -97,6 +102,7 @@ def safe_next(path: str | None) -> str:
         or path.startswith(("//", "/\\"))
         or any(ord(char) < 33 for char in path)
         or "\\" in path
+        or SIGN_IN_PAGES.match(path)
     ):
         return "/"
     return path

@@ -145,7 +145,6 @@ class CookieWriter:
                 message["headers"] = [
                     *message.get("headers", ()),
                     *((b"set-cookie", text.encode()) for text in waiting.values()),
-                    (b"cache-control", b"no-store"),
                 ]
             await send(message)
 

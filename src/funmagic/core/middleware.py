@@ -75,7 +75,10 @@ class RequestLog:
 
 
 class SecurityHeaders:
-    """Content-Security-Policy and its relatives on every answer, error pages included."""
+    """Content-Security-Policy and its relatives on every answer, error pages included.
+
+    What does not say that it may be kept, may not be kept: most answers are somebody's own.
+    """
 
     def __init__(self, app: ASGIApp, *, storage_origin: str, https: bool) -> None:
         self._app = app
@@ -111,7 +114,10 @@ class SecurityHeaders:
 
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                given = list(message.get("headers", ()))
+                message["headers"] = [*given, *self._headers]
+                if not any(name.lower() == b"cache-control" for name, _ in given):
+                    message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
         await self._app(scope, receive, hardened)

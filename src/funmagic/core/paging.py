@@ -41,6 +41,8 @@ def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
             raise ValueError
         if any(type(part) is not kind for part, kind in zip(key, types, strict=True)):
             raise ValueError
+        if any(isinstance(part, int) and abs(part) >= 1 << 63 for part in key):
+            raise ValueError
     except (ValueError, binascii.Error, UnicodeDecodeError):
         raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
     return tuple(key)

@@ -51,4 +51,4 @@ def html_error(request: AnyRequest, error: Exception) -> Template:
 
 
 def _retry_path(request: AnyRequest) -> str | None:
-    return request.url.path if request.method == "GET" else None
+    return "/" + request.url.path.lstrip("/\\") if request.method == "GET" else None

@@ -44,7 +44,7 @@ def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = 
     """The frame of the page at the request's address."""
     settings: Settings = request.app.state["settings"]
     locale = page_locale(request)
-    path = request.url.path
+    path = "/" + request.url.path.lstrip("/\\")  # two slashes would lead to another site
     query = f"?{request.url.query}" if request.url.query else ""
     return Page(
         locale=locale,

@@ -9,6 +9,7 @@ from email import message_from_binary_file, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -18,9 +19,11 @@ from litestar.response import Template
 from funmagic.accounts.models import User
 from funmagic.core.errors import NotFound
 from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
 from funmagic.web.contexts import InboxView, MailLine, MailView
 from funmagic.web.pages import AnyRequest, drawn, page_of, viewer_of
 
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 MAILS_SHOWN: Final = 50
 MAX_TEXT_CHARS: Final = 100_000
 NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._,:=-]{0,200}\Z")
@@ -34,7 +37,9 @@ async def list_mails(
     user_or_none: NamedDependency[User | None],
 ) -> Template:
     """The newest mails. Where no inbox is configured there is no such page."""
-    lines = await asyncio.to_thread(_lines, _folder(resources))
+    lines = await asyncio.to_thread(
+        _lines, _folder(resources.settings, request.headers.get("host", ""))
+    )
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
     return drawn(request, "pages/inbox.html", page_of(request, viewer), InboxView(mails=lines))
@@ -48,15 +53,20 @@ async def show_mail(
     name: FromPath[str],
 ) -> Template:
     """One mail as text with clickable addresses; nothing of its HTML is rendered."""
-    view = await asyncio.to_thread(_mail, _folder(resources), name)
+    view = await asyncio.to_thread(
+        _mail, _folder(resources.settings, request.headers.get("host", "")), name
+    )
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
     return drawn(request, "pages/mail.html", page_of(request, viewer), view)
 
 
-def _folder(resources: Resources) -> Path:
-    folder = resources.settings.dev_inbox_dir
-    if folder is None:
+def _folder(settings: Settings, host: str) -> Path:
+    """Where the mails lie. Never in production, and only under our own name or this machine's: a
+    page elsewhere whose name was pointed at us must not read them (DNS rebinding)."""
+    folder = settings.dev_inbox_dir
+    names = {*LOOPBACK_NAMES, urlsplit(settings.public_url).hostname}
+    if folder is None or settings.is_production or urlsplit(f"//{host}").hostname not in names:
         raise NotFound
     return folder
 
