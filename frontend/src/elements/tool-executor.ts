@@ -259,8 +259,8 @@ export class ToolExecutor extends HTMLElement {
     const answer = await fetch(location.href).catch(() => null);
     if (!answer?.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const label = fresh.querySelector('[data-ref="submit-label"]');
-    if (label) this.#ref("submit-label").textContent = label.textContent;
+    const label = fresh.querySelector("[data-price-label]");
+    for (const shown of label ? this.querySelectorAll("[data-price-label]") : []) shown.textContent = label!.textContent;
     this.dataset["price"] = fresh.querySelector<HTMLElement>("tool-executor")?.dataset["price"] ?? this.dataset["price"]!;
     const runs = fresh.querySelector("[data-runs]");
     if (!runs) return;
