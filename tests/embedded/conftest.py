@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,8 +23,10 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     for house in houses:
         if not hasattr(house, "process"):
             continue
-        with contextlib.suppress(ProcessLookupError):
-            house.process.kill()
+        house.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            house.process.wait(timeout=20)
+        house.process.kill()
         house.process.wait()
         if house.process.stdout is not None:
             house.process.stdout.close()

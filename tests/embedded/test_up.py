@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -104,6 +105,23 @@ def test_signal_while_starting_stops_everything(make_house: MakeHouse) -> None:
     status, _ = house.stop()
     assert status == 0
     assert house.family() == {}
+
+
+def test_later_start_prepares_only_a_database_it_does_not_know(
+    make_house: MakeHouse, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(models_dir))
+    elsewhere = ("REDIS_URL", "S3_ENDPOINT_URL", "SMTP_URL")
+
+    def prepares() -> bool:
+        status, said = make_house().start(elsewhere=elsewhere).ready().stop()
+        assert status == 0
+        return "Model weights, migrations, demo data" in said
+
+    assert prepares()
+    assert not prepares()
+    shutil.rmtree(make_house().data / "postgres")
+    assert prepares()
 
 
 def test_part_with_a_setting_of_its_own_is_not_started(make_house: MakeHouse) -> None:

@@ -14,23 +14,23 @@ _PACKAGE = Path(__file__).parents[1]
 _MARK = "prepared"
 
 
-def is_prepared(data: Path, models_dir: Path) -> bool:
-    """True where this code prepared this directory before and the models are still there."""
+def is_prepared(data: Path, cluster: Path, models_dir: Path) -> bool:
+    """True where this code prepared this PostgreSQL cluster and the models are still there."""
     mark = data / _MARK
-    known = mark.exists() and mark.read_text() == fingerprint()
+    known = mark.exists() and mark.read_text() == fingerprint(cluster)
     return known and weights.is_ready(models_dir)
 
 
-def remember(data: Path) -> None:
-    """Note that this code has prepared this directory."""
-    (data / _MARK).write_text(fingerprint())
+def remember(data: Path, cluster: Path) -> None:
+    """Note that this code has prepared this cluster."""
+    (data / _MARK).write_text(fingerprint(cluster))
 
 
-def fingerprint() -> str:
-    """Changes with every change to the package's Python and SQL files."""
+def fingerprint(cluster: Path) -> str:
+    """Changes with the cluster and with every change to the package's Python and SQL files."""
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*")):
-        if path.suffix in {".py", ".sql"}:
-            state = path.stat()
-            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+    code = (path for path in sorted(_PACKAGE.rglob("*")) if path.suffix in {".py", ".sql"})
+    for path in [cluster / "PG_VERSION", *code]:  # the former is written once, by initdb
+        state = path.stat()
+        digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()

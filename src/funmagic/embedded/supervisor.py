@@ -16,6 +16,7 @@ from types import FrameType
 
 from funmagic.embedded.datadir import DataDirectory
 from funmagic.embedded.janitor import Janitor
+from funmagic.embedded.postgres import Postgres
 from funmagic.embedded.preparation import is_prepared, remember
 from funmagic.embedded.process import StartFailed
 from funmagic.embedded.programs import Program
@@ -102,8 +103,7 @@ class Supervisor:
         directory.write_environment(environment)
         everything = {**os.environ, **environment}
         waiting = list(self._servers)
-        is_first = "postgres" not in wanted or not is_prepared(site.data, models_of(everything))
-        if is_first:
+        if not self._is_prepared(site, everything):
             # S3 takes seconds to come up, and nothing needs it before the first visitor does.
             quick = [server for server in waiting if not isinstance(server, SeaweedFS)]
             waiting = [server for server in waiting if server not in quick]
@@ -130,7 +130,17 @@ class Supervisor:
             Program(
                 "prepare", command, site=site, environment=environment, stop_patience_s=5
             ).run_to_end()
-        remember(site.data)
+        for cluster in self._clusters():
+            remember(site.data, cluster)
+
+    def _is_prepared(self, site: Site, environment: Mapping[str, str]) -> bool:
+        """Never for a database of somebody else's: we cannot know what was done to it."""
+        models_dir = Path(environment["MODELS_DIR"])
+        return any(is_prepared(site.data, place, models_dir) for place in self._clusters())
+
+    def _clusters(self) -> list[Path]:
+        """Where our PostgreSQL keeps its data, if it is ours."""
+        return [server.data for server in self._servers if isinstance(server, Postgres)]
 
     def _make_programs(
         self, site: Site, environment: dict[str, str], port: int
@@ -205,11 +215,6 @@ def base_environment(directory: DataDirectory, port: int) -> dict[str, str]:
         "LOG_FORMAT": "console",
     }
     return {name: value for name, value in defaults.items() if not is_given(name)}
-
-
-def models_of(environment: Mapping[str, str]) -> Path:
-    """Where the local provider's models lie."""
-    return Path(environment["MODELS_DIR"])
 
 
 def is_given(setting: str, environment: Mapping[str, str] = os.environ) -> bool:

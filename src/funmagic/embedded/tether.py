@@ -24,6 +24,8 @@ NO_SUCH_IDENTITY = 97
 
 def main(arguments: list[str]) -> None:
     """Take on the identity, tie ourselves to the parent, and become the program."""
+    # Python would note an interrupt for later, and the program would never hear of it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent_pid, identity, death_signal, program = arguments[:4]
     try:
         take_identity(identity)
