@@ -64,7 +64,9 @@ async def listen(stream: TaskStream) -> list[int]:
     return [int(line[4:]) for line in lines if line.startswith("id: ")]
 
 
-@pytest.mark.hazard("S1-S3")
+@pytest.mark.hazard("S1")
+@pytest.mark.hazard("S2")
+@pytest.mark.hazard("S3")
 @pytest.mark.timeout(180)
 async def test_listeners_who_come_at_any_moment_hear_everything_once_and_in_order(
     site: Site, make_user: MakeUser, resources: Resources, hub: EventHub, astronaut: bytes
@@ -94,7 +96,9 @@ async def test_listeners_who_come_at_any_moment_hear_everything_once_and_in_orde
         assert got == list(range(start + 1, last + 1))
 
 
-@pytest.mark.hazard("S1-S3")
+@pytest.mark.hazard("S1")
+@pytest.mark.hazard("S2")
+@pytest.mark.hazard("S3")
 async def test_what_happens_between_the_replay_and_going_live_is_not_lost(
     site: Site,
     make_user: MakeUser,
@@ -122,7 +126,9 @@ async def test_what_happens_between_the_replay_and_going_live_is_not_lost(
     assert await asyncio.wait_for(listen(stream), 3) == [1, 2, 3]
 
 
-@pytest.mark.hazard("S1-S3")
+@pytest.mark.hazard("S1")
+@pytest.mark.hazard("S2")
+@pytest.mark.hazard("S3")
 async def test_doubled_and_disordered_publications_are_put_right(
     site: Site, make_user: MakeUser, resources: Resources, hub: EventHub, astronaut: bytes
 ) -> None:
