@@ -228,6 +228,18 @@ def astronaut() -> bytes:
     return (PHOTOS / "astronaut.jpg").read_bytes()
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """These settings as a process's environment."""
+    given = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        given[name.upper()] = str(plain)
+    return {**os.environ, **given}
+
+
 def _settings(servers: dict[str, str], database_url: str, models_dir: Path) -> Settings:
     values: dict[str, Any] = {name.lower(): value for name, value in servers.items()}
     values |= {

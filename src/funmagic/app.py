@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from weakref import WeakSet
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
@@ -33,6 +34,8 @@ from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
 
 MAX_BODY_BYTES = 1 << 20  # files go to the storage, never through here
+
+_open_hubs: WeakSet[EventHub] = WeakSet()
 
 
 def create_app() -> ASGIApp:
@@ -90,6 +93,13 @@ def litestar_app(settings: Settings) -> Litestar:
     )
 
 
+def close_streams() -> None:
+    """End this process's live streams: a server waits for them before it lets the application stop,
+    so whoever is told to stop first says so here."""
+    for hub in list(_open_hubs):
+        hub.close_streams()
+
+
 @asynccontextmanager
 async def _open(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = app.state["settings"]
@@ -98,6 +108,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
         app.state["resources"] = resources
         app.state["event_hub"] = hub
         app.state["sign_in_limits"] = limits = SignInLimits(settings)
+        _open_hubs.add(hub)
         hub.start()
         try:
             yield

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from funmagic.core.settings import Settings
 
 DEFAULT_DATA = Path(".funmagic")
@@ -71,18 +73,30 @@ def web(host: str, port: int) -> None:
     import uvicorn
 
     _settings()
-    uvicorn.run(
-        "funmagic.app:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        lifespan="on",
-        access_log=False,  # the application logs requests itself, with their ids
-        log_config=None,
-        proxy_headers=False,  # TRUSTED_PROXIES decides, in the application
-        server_header=False,
-        timeout_graceful_shutdown=WEB_SHUTDOWN_S,
+    from funmagic.app import close_streams
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            close_streams()
+            super().handle_exit(sig, frame)
+
+    server = Server(
+        uvicorn.Config(
+            "funmagic.app:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            lifespan="on",
+            access_log=False,  # the application logs requests itself, with their ids
+            log_config=None,
+            proxy_headers=False,  # TRUSTED_PROXIES decides, in the application
+            server_header=False,
+            timeout_graceful_shutdown=WEB_SHUTDOWN_S,
+        )
     )
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 @main.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from tests.conftest import MakeUser, Site
+from tests.conftest import MakeUser, Site, environment_of
 from tests.tasks.runs import create, ended
 from tests.uploads import upload
 
@@ -28,18 +27,6 @@ from funmagic.tasks.claims import LeaseLost
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import reconcile
 from funmagic.tasks.service import QUEUE
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """These settings as a process's environment."""
-    given = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        given[name.upper()] = str(plain)
-    return {**os.environ, **given}
 
 
 @contextlib.asynccontextmanager

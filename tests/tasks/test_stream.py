@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -12,11 +16,13 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.conftest import MakeUser, Site
+from tests.conftest import MakeUser, Site, environment_of
 from tests.tasks.runs import create, ended
 from tests.uploads import upload
 
+from funmagic.accounts.sessions import SESSION_COOKIE
 from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
 from funmagic.tasks import events
 from funmagic.tasks.hub import EventHub, Watcher
 from funmagic.tasks.stream import TaskStream
@@ -233,3 +239,46 @@ async def test_events_never_carry_addresses_keys_or_vendors(
         stored = await session.scalar(text("SELECT string_agg(data::text, '') FROM task_events"))
     for secret in ("http", "outputs/", "local", "u2netp"):
         assert secret not in str(stored)
+
+
+async def test_a_server_told_to_stop_ends_its_streams_at_once(
+    site: Site, make_user: MakeUser, resources: Resources, settings: Settings, astronaut: bytes
+) -> None:
+    ada = await make_user()
+    async with site.browser(ada) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "funmagic.cli", "web", "--port", str(port)),
+        env=environment_of(settings),
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as browser:
+            browser.cookies.set(SESSION_COOKIE, await site.session_of(ada))
+            await answers(browser)
+            async with browser.stream("GET", f"/api/tasks/{task_id}/stream") as response:
+                heard = frames(response)
+                assert (await anext(heard))[1]["type"] == "connected"
+                assert (await anext(heard))[0] == 1
+                process.terminate()
+                began = asyncio.get_running_loop().time()
+                assert [frame async for frame in heard] == []
+        # uvicorn ends itself by the signal it was given.
+        assert await asyncio.wait_for(process.wait(), 10) in {0, -signal.SIGTERM}
+        assert asyncio.get_running_loop().time() - began < 3
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def answers(browser: httpx.AsyncClient) -> None:
+    """Wait until the server does."""
+    for _ in range(600):
+        with contextlib.suppress(httpx.TransportError):
+            if (await browser.get("/healthz")).status_code == 200:
+                return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the server never came up")

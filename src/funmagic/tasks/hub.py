@@ -69,12 +69,16 @@ class EventHub:
             asyncio.create_task(self._catch_up(), name="event-hub-catch-up"),
         ]
 
-    async def stop(self) -> None:
-        """End the subscription and tell every stream to close."""
+    def close_streams(self) -> None:
+        """Tell every stream to end: each sends what it has and returns."""
         self.stopping.set()
         for watchers in list(self._watchers.values()):
             for watcher in watchers:
                 watcher.nudge(watcher.heard_seq + 1)
+
+    async def stop(self) -> None:
+        """End the subscription and every stream."""
+        self.close_streams()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
