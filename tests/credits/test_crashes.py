@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.credits.conftest import BooksOf, OpenAccount
 
-from funmagic.core.db import Database
+from funmagic.core.db import Database, DatabaseAway
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 from funmagic.credits.service import Balance
@@ -96,7 +96,7 @@ async def test_a_kill_at_any_write_leaves_accounts_equal_to_their_entries(
         await plan_kill(db, kills + 1)
         try:
             await tell(db, groups)
-        except DBAPIError:
+        except (DBAPIError, DatabaseAway):
             kills += 1
         else:
             break

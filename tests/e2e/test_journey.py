@@ -160,6 +160,8 @@ def test_an_answer_lost_on_the_way_is_asked_for_again_not_paid_again(visitor: Vi
 def test_everything_can_be_done_from_the_keyboard(make_visitor: MakeVisitor) -> None:
     visitor = make_visitor()
     page = visitor.page
+    # Choosers are caught from now on: switching that on at the press of the key can come too late.
+    page.on("filechooser", lambda _: None)
     visitor.sign_in("keys@example.org")
     visitor.goto(TOOL)
     _tab_to(visitor, "image-picker input[type=file]")
