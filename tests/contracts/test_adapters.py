@@ -34,6 +34,12 @@ OFFERS = [
 ]
 every_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=lambda it: it.key)
 every_offer = pytest.mark.parametrize(("adapter", "capability", "offer"), OFFERS)
+# Those that work here as they are: no key, so no vendor to reach.
+KEYLESS = [it for it in ADAPTERS.values() if it.credentials_model is None]
+every_keyless_adapter = pytest.mark.parametrize("adapter", KEYLESS, ids=lambda it: it.key)
+every_keyless_offer = pytest.mark.parametrize(
+    ("adapter", "capability", "offer"), [it for it in OFFERS if it.values[0] in KEYLESS]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -84,21 +90,17 @@ def test_credentials_never_show(adapter: Adapter) -> None:
             assert info.annotation in (SecretStr, SecretStr | None)
 
 
-@every_adapter
+@every_keyless_adapter
 async def test_health_is_answered(adapter: Adapter) -> None:
-    if adapter.credentials_model is not None:
-        pytest.skip("needs a vendor or its simulator")
     health = await adapter.check_health(Connection())
-    assert health.ok in (True, False, None)
+    assert health.ok is True, health.message
     assert health.message
 
 
-@every_offer
+@every_keyless_offer
 async def test_a_real_input_gives_a_real_result(
     adapter: Adapter, capability: Capability, offer: Offer, tmp_path: Path
 ) -> None:
-    if adapter.credentials_model is not None:
-        pytest.skip("needs a vendor or its simulator")
     request = REQUESTS[capability](tmp_path)
     heard: list[int] = []
     call = make_call(tmp_path, offer, heard)
@@ -111,10 +113,8 @@ async def test_a_real_input_gives_a_real_result(
     assert_right(request, answer)
 
 
-@every_adapter
+@every_keyless_adapter
 async def test_cancelling_what_is_unknown_does_no_harm(adapter: Adapter, tmp_path: Path) -> None:
-    if adapter.credentials_model is not None:
-        pytest.skip("needs a vendor or its simulator")
     offer = next(iter(adapter.offers.values()))
     await adapter.cancel({"id": "unknown"}, make_call(tmp_path, offer, []))
 
