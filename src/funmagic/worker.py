@@ -57,6 +57,8 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
         Place(
             models_dir=resources.settings.models_dir,
             parallel_calls=resources.settings.worker_concurrency,
+            loopback_allowed=bool(resources.settings.simulators_url),
+            ca_file=resources.settings.simulators_ca_file,
         )
     )
     engine = Engine(resources, owner)

@@ -57,6 +57,7 @@ def test_one_message_names_everything_missing(monkeypatch: pytest.MonkeyPatch) -
         ("PUBLIC_URL", "hunter2"),
         ("WELCOME_CREDITS", "-1"),
         ("LOG_FORMAT", "hunter2"),
+        ("SIMULATORS_URL", "http://hunter2:1"),  # not in production
     ],
 )
 def test_a_malformed_value_is_named_and_never_shown(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_NAMES = (
@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     welcome_credits: int = Field(default=50, ge=0, le=1_000_000)
     dev_inbox_dir: Path | None = None  # a Maildir to show at /dev/inbox; only `funmagic up` sets it
     models_dir: Path = Path(".funmagic/models")  # weights of the local provider
+    simulators_url: str = ""  # simulated vendors on this machine; refused in production
+    simulators_ca_file: Path | None = None  # the certificate (PEM) they answer https with
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     lease_s: float = Field(
         default=20.0, ge=1.0, le=300.0
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("public_url", "s3_endpoint_url", "s3_public_url")
+    @field_validator("public_url", "s3_endpoint_url", "s3_public_url", "simulators_url")
     @classmethod
     def _is_origin(cls, value: str) -> str:
         if not value:
@@ -77,6 +79,13 @@ class Settings(BaseSettings):
     @classmethod
     def _has_keys(cls, value: SecretStr) -> SecretStr:
         parse_secret_keys(value.get_secret_value())
+        return value
+
+    @field_validator("simulators_url")
+    @classmethod
+    def _is_for_demonstrations(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("funmagic_env") != "development":
+            raise ValueError("only FUNMAGIC_ENV=development may use simulated vendors")
         return value
 
     @property

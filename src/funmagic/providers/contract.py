@@ -45,15 +45,30 @@ class Trouble(StrEnum):
 
 
 class ProviderError(Exception):
-    """A vendor's failure. ``vendor_message`` is for operators and is never shown to a user."""
+    """A vendor's failure. ``vendor_message`` is for operators and is never shown to a user.
+
+    ``may_repeat`` says that asking changed nothing and the same question may be asked again: a
+    ``submit`` that certainly made no job, a ``poll`` or a download that got no answer. Without it a
+    failed ``submit`` may have made a job, and a failed ``poll`` is the end of the job.
+    ``retry_after_s`` is how long the vendor wants to be left alone. ``cost_usd_micros`` is what the
+    failed call cost the operator all the same.
+    """
 
     def __init__(
-        self, trouble: Trouble, vendor_message: str, *, retry_after_s: float | None = None
+        self,
+        trouble: Trouble,
+        vendor_message: str,
+        *,
+        may_repeat: bool = False,
+        retry_after_s: float | None = None,
+        cost_usd_micros: int = 0,
     ) -> None:
         super().__init__(f"{trouble}: {vendor_message}")
         self.trouble = trouble
         self.vendor_message = vendor_message
+        self.may_repeat = may_repeat
         self.retry_after_s = retry_after_s
+        self.cost_usd_micros = cost_usd_micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +147,9 @@ class Call:
     """One call's surroundings.
 
     ``report`` takes a percentage 0..99 and may be awaited as often as the vendor speaks: the engine
-    thins it out. ``work_dir`` is the call's own empty directory and is deleted afterwards.
+    thins it out. ``work_dir`` is the call's own empty directory and is deleted afterwards. Where
+    ``wants_files`` is False nobody waits for the result any more: ``poll`` tells the cost alone and
+    fetches no file.
     """
 
     id: UUID
@@ -142,6 +159,7 @@ class Call:
     work_dir: Path
     deadline_at: datetime
     report: Callable[[int], Awaitable[None]]
+    wants_files: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +167,14 @@ class Place:
     """Where an adapter runs: what one process of ours lends to every adapter in it.
 
     ``models_dir`` holds weights taken there at set-up; ``parallel_calls`` is how many calls the
-    process makes at once at most.
+    process makes at once at most. Where vendors are simulated on this machine, and only there,
+    ``loopback_allowed`` is True, and ``ca_file`` holds the certificate (PEM) they answer with.
     """
 
     models_dir: Path
     parallel_calls: int = 2
+    loopback_allowed: bool = False
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
