@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.credits.conftest import BooksOf, OpenAccount
+from tests.soak import rounds
 
 from funmagic.core.db import Database
 from funmagic.core.errors import Conflict, NotEnoughCredits
@@ -21,7 +22,7 @@ from funmagic.credits import service as credits
 from funmagic.credits.service import Balance, Movement
 
 RACERS = 20
-ROUNDS = 200
+ROUNDS = rounds(200, 1_000)
 
 
 async def race(
