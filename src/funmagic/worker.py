@@ -77,11 +77,12 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(relay.run(stop))
         group.create_task(
-            Every(resources.settings.reconcile_every_s, lambda: reconcile(resources, queue)).run(
-                stop
-            )
+            Every(
+                resources.settings.reconcile_every_s, lambda: reconcile(resources, queue, engine)
+            ).run(stop)
         )
         await consumer.run(stop)
+        engine.stop()
         await consumer.drain(DRAIN_TIMEOUT_S)
         stop.set()
     await queue.close()

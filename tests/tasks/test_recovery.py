@@ -113,7 +113,8 @@ async def test_a_task_nobody_can_finish_in_time_fails_and_the_credits_return(
         answer = await create(browser, await upload(browser, astronaut))
         async with resources.db.transaction() as session:
             await session.execute(text("UPDATE tasks SET deadline_at = now() - interval '1 s'"))
-            assert await settlement.overdue(session, 10) == [UUID(answer.json()["taskId"])]
+            task_id = UUID(answer.json()["taskId"])
+            assert await settlement.overdue(session, 10) == [(task_id, False)]
             told = await settlement.fail_overdue(session, UUID(answer.json()["taskId"]))
             again = await settlement.fail_overdue(session, UUID(answer.json()["taskId"]))
         assert [event.type for event in told] == ["step_failed", "failed"]
@@ -160,18 +161,19 @@ async def test_a_task_that_waits_for_another_attempt_keeps_its_place(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
 ) -> None:
     queue = Queue(resources.settings, QUEUE, redis=resources.redis)
+    engine = Engine(resources, "tests")
     async with site.browser(await make_user()) as browser:
         task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
         async with resources.db.transaction() as session:
             held = await claims.claim(session, UUID(task_id), 1, owner="dead", lease_s=0.1)
         assert held is not None
         await asyncio.sleep(0.2)
-        await reconcile(resources, queue)
+        await reconcile(resources, queue, engine)
         assert (await task_row(resources, task_id))[:2] == ("queued", 2)
         await Relay(resources).send_due()
         async with resources.db.transaction() as session:
             await session.execute(text("UPDATE tasks SET queued_at = now() - interval '1 hour'"))
-        await reconcile(resources, queue)
+        await reconcile(resources, queue, engine)
         assert (await task_row(resources, task_id))[:2] == ("queued", 2), "its job still waits"
         async with worker_here(resources):
             assert (await ended(browser, task_id, wait_s=30))["status"] == "completed"

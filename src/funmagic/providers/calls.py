@@ -2,7 +2,8 @@
 
 ``intent → submitted → done | failed | abandoned``; a vendor that answers directly skips
 ``submitted``. A finished call never moves again. An *abandoned* call is one nobody waits for any
-more: it may still learn its handle and its cost, but its result is discarded.
+more: it may still learn its handle and its cost, but its result is discarded. One abandoned without
+a handle is a possible orphan: nobody knows whether the vendor made its job.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ SUBMITTED = text("""
     UPDATE provider_calls
        SET state = CASE state WHEN 'intent' THEN 'submitted' ELSE state END,
            handle = :handle,
-           submitted_at = now()
+           submitted_at = now(),
+           ask_again_at = CASE state WHEN 'abandoned' THEN now() END
      WHERE id = :call_id AND state IN ('intent', 'abandoned') AND handle IS NULL
     RETURNING state = 'submitted'
 """).bindparams(bindparam("handle", type_=JSONB))
@@ -47,7 +49,8 @@ DONE = text("""
            response = :response,
            meta = :meta,
            cost_usd_micros = :cost_usd_micros,
-           finished_at = now()
+           finished_at = now(),
+           ask_again_at = NULL
      WHERE id = :call_id
        AND (state IN ('intent', 'submitted') OR (state = 'abandoned' AND response IS NULL))
     RETURNING state = 'done'
@@ -56,21 +59,47 @@ DONE = text("""
 FAILED = text("""
     UPDATE provider_calls
        SET state = 'failed', error_trouble = :trouble, error_message = :message,
-           finished_at = now()
+           cost_usd_micros = :cost_usd_micros, finished_at = now()
      WHERE id = :call_id AND state IN ('intent', 'submitted')
     RETURNING true
 """)
 
 ABANDON = text("""
     UPDATE provider_calls
-       SET state = 'abandoned', finished_at = now()
+       SET state = 'abandoned', error_trouble = :trouble, error_message = :message,
+           finished_at = now(), ask_again_at = CASE WHEN handle IS NOT NULL THEN now() END
      WHERE id = :call_id AND state IN ('intent', 'submitted')
     RETURNING true
 """)
 
 ABANDON_OPEN = text("""
-    UPDATE provider_calls SET state = 'abandoned', finished_at = now()
+    UPDATE provider_calls
+       SET state = 'abandoned', finished_at = now(),
+           ask_again_at = CASE WHEN handle IS NOT NULL THEN now() END
      WHERE task_id = :task_id AND state IN ('intent', 'submitted')
+""")
+
+# Asked ever more rarely, as often as the call is old, and no longer than a day.
+TAKE_UNASKED = text("""
+    UPDATE provider_calls
+       SET ask_again_at = CASE WHEN finished_at > now() - interval '1 day'
+                               THEN now() + greatest(interval '10 s', now() - finished_at) END
+     WHERE id IN (SELECT id FROM provider_calls
+                   WHERE ask_again_at <= now()
+                   ORDER BY ask_again_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+    RETURNING *
+""").columns(*ProviderCall.__table__.columns)
+
+ENDED_UNUSED = text("""
+    UPDATE provider_calls
+       SET ask_again_at = NULL, error_trouble = coalesce(error_trouble, :trouble),
+           error_message = coalesce(error_message, :message), cost_usd_micros = :cost_usd_micros
+     WHERE id = :call_id AND state = 'abandoned' AND ask_again_at IS NOT NULL
+""")
+
+ORPHANS = text("""
+    SELECT count(*) FROM provider_calls
+     WHERE task_id = :task_id AND step_id = :step_id AND state = 'abandoned' AND handle IS NULL
 """)
 
 LAST_OF = text("""
@@ -139,19 +168,29 @@ async def done(
     return bool(await s.scalar(DONE, parameters))
 
 
-async def failed(s: AsyncSession, call_id: UUID, trouble: Trouble, message: str) -> bool:
-    """Book a failure. False where the call had already ended."""
+async def failed(
+    s: AsyncSession, call_id: UUID, trouble: Trouble, message: str, cost_usd_micros: int = 0
+) -> bool:
+    """Book a failure and what it cost. False where the call had already ended."""
     parameters = {
         "call_id": call_id,
         "trouble": str(trouble),
         "message": message[:MESSAGE_LIMIT_CHARS],
+        "cost_usd_micros": cost_usd_micros,
     }
     return bool(await s.scalar(FAILED, parameters))
 
 
-async def abandon(s: AsyncSession, call_id: UUID) -> bool:
-    """Stop waiting for a call. False where it had already ended."""
-    return bool(await s.scalar(ABANDON, {"call_id": call_id}))
+async def abandon(
+    s: AsyncSession, call_id: UUID, trouble: Trouble | None = None, message: str | None = None
+) -> bool:
+    """Stop waiting for a call, and say why. False where it had already ended."""
+    parameters = {
+        "call_id": call_id,
+        "trouble": trouble and str(trouble),
+        "message": message and message[:MESSAGE_LIMIT_CHARS],
+    }
+    return bool(await s.scalar(ABANDON, parameters))
 
 
 async def abandon_open(s: AsyncSession, task_id: UUID) -> None:
@@ -166,3 +205,33 @@ async def last_of(s: AsyncSession, task_id: UUID, step_id: str) -> ProviderCall 
     )
     row = await s.scalars(statement, {"task_id": task_id, "step_id": step_id})
     return row.one_or_none()
+
+
+async def orphans_of(s: AsyncSession, task_id: UUID, step_id: str) -> int:
+    """How many calls of a step may have reached the vendor without our learning of it."""
+    return int(await s.scalar(ORPHANS, {"task_id": task_id, "step_id": step_id}) or 0)
+
+
+async def take_unasked(s: AsyncSession, batch: int) -> list[ProviderCall]:
+    """Abandoned calls with a handle that are due to be asked what they cost, at most ``batch``.
+
+    Each comes up again later, to whoever asks first, until :func:`done` or :func:`ended_unused` is
+    told of it or a day has passed.
+    """
+    statement = (
+        select(ProviderCall).from_statement(TAKE_UNASKED).execution_options(populate_existing=True)
+    )
+    return list(await s.scalars(statement, {"batch": batch}))
+
+
+async def ended_unused(
+    s: AsyncSession, call_id: UUID, trouble: Trouble, message: str, cost_usd_micros: int
+) -> None:
+    """Book that an abandoned call failed at the vendor, and what it cost even so."""
+    parameters = {
+        "call_id": call_id,
+        "trouble": str(trouble),
+        "message": message[:MESSAGE_LIMIT_CHARS],
+        "cost_usd_micros": cost_usd_micros,
+    }
+    await s.execute(ENDED_UNUSED, parameters)

@@ -10,11 +10,13 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     DateTime,
+    Index,
     Integer,
     LargeBinary,
     Text,
     UniqueConstraint,
     func,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -51,7 +53,7 @@ class ProviderCall(Base):
     ``call_no`` counts from 1 within a step of a task; ``fence`` is the task's fence of the worker
     that intended the call; ``handle`` finds the vendor's job again; ``response`` describes the
     files that came back; ``error_message`` is the vendor's text, for operators only. Costs are
-    millionths of a US dollar.
+    millionths of a US dollar. An abandoned call is asked for its cost at ``ask_again_at``.
     """
 
     __tablename__ = "provider_calls"
@@ -65,6 +67,12 @@ class ProviderCall(Base):
         CheckConstraint("state <> 'submitted' OR handle IS NOT NULL", name="handle"),
         CheckConstraint(
             "(state IN ('intent', 'submitted')) = (finished_at IS NULL)", name="finished"
+        ),
+        CheckConstraint("ask_again_at IS NULL OR state = 'abandoned'", name="ask_again"),
+        Index(
+            "ix_provider_calls_ask_again_at",
+            "ask_again_at",
+            postgresql_where=text("ask_again_at IS NOT NULL"),
         ),
     )
 
@@ -86,3 +94,4 @@ class ProviderCall(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     submitted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ask_again_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

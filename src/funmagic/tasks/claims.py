@@ -1,4 +1,4 @@
-"""Who works on a task: claim, renew, hand back. One conditional UPDATE decides each.
+"""Who works on a task: claim, renew. One conditional UPDATE decides each.
 
 A lease is a promise that expires; a fence is a number that grows with every claim. Whoever holds
 the newest fence may write, whatever older workers believe.
@@ -30,14 +30,23 @@ CLAIM = text("""
             OR (status = 'processing' AND (lease_owner IS NULL OR lease_expires_at < now())))
     RETURNING id, user_id, tool_id, fence, price_credits, input, config, deadline_at, request_id
 """)
+CLAIM_OVERDUE = text("""
+    UPDATE tasks
+       SET status = 'processing',
+           fence = fence + 1,
+           lease_owner = :owner,
+           lease_expires_at = now() + make_interval(secs => :lease_s)
+     WHERE id = :task_id
+       AND started_at IS NOT NULL
+       AND status IN ('queued', 'processing')
+       AND deadline_at < now()
+       AND (lease_expires_at IS NULL OR lease_expires_at < now())
+    RETURNING id, user_id, tool_id, fence, price_credits, input, config, deadline_at, request_id
+""")
 RENEW = text("""
     UPDATE tasks SET lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = :task_id AND fence = :fence AND status = 'processing'
     RETURNING id
-""")
-HAND_BACK = text("""
-    UPDATE tasks SET lease_owner = NULL, lease_expires_at = now()
-     WHERE id = :task_id AND fence = :fence AND status = 'processing'
 """)
 LOCK_FENCED = text("""
     SELECT id FROM tasks
@@ -84,16 +93,20 @@ async def claim(
     return None if row is None else Claim(*row)
 
 
+async def claim_overdue(
+    session: AsyncSession, task_id: UUID, *, owner: str, lease_s: float
+) -> Claim | None:
+    """Take a task whose deadline has passed, for one last question to its vendor; or None."""
+    values = {"task_id": task_id, "owner": owner, "lease_s": lease_s}
+    row = (await session.execute(CLAIM_OVERDUE, values)).one_or_none()
+    return None if row is None else Claim(*row)
+
+
 async def renew(session: AsyncSession, held: Claim, lease_s: float) -> None:
     """Promise again. Raises :class:`LeaseLost`."""
     values = {"task_id": held.id, "fence": held.fence, "lease_s": lease_s}
     if (await session.execute(RENEW, values)).one_or_none() is None:
         raise LeaseLost
-
-
-async def hand_back(session: AsyncSession, held: Claim) -> None:
-    """Let another worker have it at once."""
-    await session.execute(HAND_BACK, {"task_id": held.id, "fence": held.fence})
 
 
 async def lock(session: AsyncSession, held: Claim) -> None:

@@ -1,21 +1,11 @@
-"""Running a task: claim, call, settle.
-
-The engine is the only place that decides when a vendor is called. It writes down what it is about
-to do before it does it, so a worker that dies leaves a trail from which another can go on:
-
-- no call on record: make one;
-- an *intent* without a handle: the vendor may or may not have been asked. Where asking twice costs
-  nothing (``Adapter.repeatable``) the call is abandoned and made anew; else the task fails and the
-  credits come back;
-- a handle: poll it, whoever submitted it.
-"""
+"""Running a task: claim, call, settle. How a vendor is talked to is in ``calling``."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,49 +13,27 @@ from typing import Final
 from uuid import UUID
 
 from funmagic.core import errors
-from funmagic.core.clock import now
 from funmagic.core.http import OUTAGES
 from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.providers import calls, registry
-from funmagic.providers.contract import (
-    Adapter,
-    Call,
-    Finished,
-    Pending,
-    ProviderError,
-    Request,
-    Result,
-    Trouble,
-)
-from funmagic.tasks import claims, events, settlement
+from funmagic.providers.contract import Call, Trouble
+from funmagic.tasks import attempts, claims, events, settlement
+from funmagic.tasks.calling import Caller, HandedOver, Stopped, Work, left_s
 from funmagic.tasks.claims import Claim, LeaseLost
 from funmagic.tasks.messages import BY_TROUBLE, INTERNAL
 from funmagic.tasks.progress import ProgressReporter, start_step
 from funmagic.tasks.settlement import Failure, StoredOutput
 from funmagic.tasks.steps import TaskStepContext
 from funmagic.toolkit import discovery
-from funmagic.toolkit.contract import InvalidInput, Output, Step, UnusableResult
+from funmagic.toolkit.contract import Output, UnusableResult
 
 log = logger(__name__)
 
 # What preparing, checking and storing may take on top of the vendor's own deadline.
 SETTLING_S: Final = 60.0
-SHORTEST_POLL_S: Final = 0.2
-LONGEST_POLL_S: Final = 10.0
 EXTENSIONS: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One step of a claimed task with everything the call needs."""
-
-    held: Claim
-    step: Step
-    adapter: Adapter
-    context: TaskStepContext
-    call: Call
 
 
 @dataclass(slots=True)
@@ -77,17 +45,6 @@ class Lease:
     is_lost: bool = False
 
 
-@dataclass
-class Stopped(Exception):
-    """The step ended without a result worth charging."""
-
-    failure: Failure
-    call_id: UUID | None = None
-    trouble: Trouble = Trouble.BROKEN
-    vendor_message: str = ""
-    answered: Result | None = None  # the vendor did its part and may have been paid for it
-
-
 class Engine:
     """One worker's hands. ``owner`` names the worker in leases and logs."""
 
@@ -95,6 +52,12 @@ class Engine:
         self._resources = resources
         self._owner = owner
         self._lease_s = resources.settings.lease_s
+        self._stopping = asyncio.Event()
+        self._caller = Caller(resources, self._stopping)
+
+    def stop(self) -> None:
+        """Hand over what waits for a vendor; what is being checked or stored may be finished."""
+        self._stopping.set()
 
     async def run(self, task_id: UUID, attempt: int) -> None:
         """Run one attempt to its settlement. Returns quietly where the task is not to be had.
@@ -105,10 +68,21 @@ class Engine:
             held = await claims.claim(
                 session, task_id, attempt, owner=self._owner, lease_s=self._lease_s
             )
-        if held is None:
-            return
-        lease = Lease(held)
-        told = await self._work_under(lease)
+        if held is not None:
+            await self._run(held)
+
+    async def ask_last(self, task_id: UUID) -> None:
+        """End a task whose deadline has passed, by its vendor's last answer."""
+        async with self._resources.db.transaction() as session:
+            held = await claims.claim_overdue(
+                session, task_id, owner=self._owner, lease_s=self._lease_s
+            )
+        if held is not None:
+            log.warning("task past its deadline, last question", task_id=str(task_id))
+            await self._run(held)
+
+    async def _run(self, held: Claim) -> None:
+        told = await self._work_under(Lease(held))
         if told:
             await events.publish(self._resources.redis, told)
         if told and told[-1].type == "completed":
@@ -125,9 +99,12 @@ class Engine:
         except LeaseLost:
             log.warning("lease lost, work dropped")
             return []
+        except HandedOver:
+            await self._hand_over(lease.held)
+            return []
         except asyncio.CancelledError:
             if not lease.is_lost:
-                await self._hand_back(lease.held)
+                await self._hand_over(lease.held)
                 raise
             # Cancelled by our own lease keeper, not from outside: the task belongs to another.
             working.uncancel()
@@ -141,7 +118,7 @@ class Engine:
         held = lease.held
         with tempfile.TemporaryDirectory(prefix="funmagic-") as folder:
             try:
-                async with asyncio.timeout(_left_s(held) + SETTLING_S):
+                async with asyncio.timeout(left_s(held) + SETTLING_S):
                     work = await self._prepare(held, Path(folder))
                     return await self._run_step(lease, work)
             except Stopped as stop:
@@ -149,7 +126,7 @@ class Engine:
             except TimeoutError:
                 late = Stopped(Failure(*BY_TROUBLE[Trouble.TIMEOUT]))
                 return await self._settle_failed(lease, late)
-            except (LeaseLost, *OUTAGES):
+            except (LeaseLost, HandedOver, *OUTAGES):
                 raise
             except Exception as error:
                 log.error("task failed by our fault", exc_info=error)
@@ -171,8 +148,6 @@ class Engine:
                 log.error("provider not usable", provider=configured["provider"])
                 raise Stopped(Failure(*BY_TROUBLE[Trouble.UNAUTHORISED])) from error
         reporter = ProgressReporter(self._resources, held, step.id)
-        call_dir = work_dir / "call"
-        call_dir.mkdir()
         return Work(
             held=held,
             step=step,
@@ -191,7 +166,7 @@ class Engine:
                     configured["options"]
                 ),
                 connection=connection,
-                work_dir=call_dir,
+                work_dir=work_dir,
                 deadline_at=held.deadline_at,
                 report=reporter.report,
             ),
@@ -202,15 +177,7 @@ class Engine:
             started = await start_step(session, work.held, work.step.id)
             last = await calls.last_of(session, work.held.id, work.step.id)
         await events.publish(self._resources.redis, started)
-        if last is not None and last.state == "submitted":
-            call_id, request = last.id, None
-            result = await self._within_deadline(work, call_id, self._poll(work, last.handle or {}))
-        else:
-            request = await self._request(work)
-            call_id = await self._intend(work, last.id if last and last.state == "intent" else None)
-            result = await self._within_deadline(
-                work, call_id, self._submit(work, call_id, request)
-            )
+        call_id, result = await self._caller.ask(work, last)
         try:
             outputs = await work.step.finish(work.context, result)
         except UnusableResult as unusable:
@@ -228,81 +195,6 @@ class Engine:
                 outputs=stored,
                 result=result,
             )
-
-    async def _request(self, work: Work) -> Request:
-        try:
-            return await work.step.prepare(work.context)
-        except InvalidInput as invalid:
-            raise Stopped(Failure("invalid_input", invalid.reason)) from invalid
-
-    async def _intend(self, work: Work, unanswered: UUID | None) -> UUID:
-        """Commit that a call is about to be made; decide what an unanswered one means."""
-        if unanswered is not None and not work.adapter.repeatable:
-            raise Stopped(
-                Failure(*BY_TROUBLE[Trouble.BROKEN]),
-                unanswered,
-                vendor_message="the worker died between the call and its answer",
-            )
-        async with self._resources.db.transaction() as session:
-            await claims.lock(session, work.held)
-            if unanswered is not None:
-                await calls.abandon(session, unanswered)
-            await calls.intend(
-                session,
-                call_id=work.call.id,
-                task_id=work.held.id,
-                step_id=work.step.id,
-                provider_key=work.adapter.key,
-                model=work.call.model,
-                fence=work.held.fence,
-                request={
-                    "capability": work.step.capability,
-                    "input": work.held.input,
-                    "options": work.call.options.model_dump(mode="json"),
-                },
-            )
-        return work.call.id
-
-    async def _submit(self, work: Work, call_id: UUID, request: Request) -> Result:
-        answer = await work.adapter.submit(request, work.call)
-        if isinstance(answer, Finished):
-            return answer.result
-        async with self._resources.db.transaction() as session:
-            await claims.lock(session, work.held)
-            await calls.submitted(session, call_id, answer.handle)
-        return await self._poll(work, answer.handle, first=answer)
-
-    async def _poll(self, work: Work, handle: object, first: Pending | None = None) -> Result:
-        answer: Pending | Finished | None = first
-        while not isinstance(answer, Finished):
-            if answer is not None:
-                if answer.progress is not None:
-                    await work.call.report(answer.progress)
-                pause_s = min(max(answer.poll_after_s, SHORTEST_POLL_S), LONGEST_POLL_S)
-                await asyncio.sleep(pause_s)
-            answer = await work.adapter.poll(handle, work.call)  # type: ignore[arg-type]
-        return answer.result
-
-    async def _within_deadline(
-        self, work: Work, call_id: UUID, calling: Awaitable[Result]
-    ) -> Result:
-        """Await a vendor no longer than the deadline; name its trouble."""
-        try:
-            return await asyncio.wait_for(calling, _left_s(work.held))
-        except TimeoutError as error:
-            failure = Failure(*BY_TROUBLE[Trouble.TIMEOUT])
-            raise Stopped(failure, call_id, Trouble.TIMEOUT, "no answer by the deadline") from error
-        except ProviderError as error:
-            log.warning(
-                "provider failed",
-                task_id=str(work.held.id),
-                provider=work.adapter.key,
-                trouble=error.trouble,
-                vendor_message=error.vendor_message,
-            )
-            raise Stopped(
-                Failure(*BY_TROUBLE[error.trouble]), call_id, error.trouble, error.vendor_message
-            ) from error
 
     async def _store(self, work: Work, call_id: UUID, output: Output) -> StoredOutput:
         """Put one output into the storage. The key is made of ids, so a repeat overwrites."""
@@ -334,7 +226,9 @@ class Engine:
                 call_id=stop.call_id,
                 trouble=stop.trouble,
                 vendor_message=stop.vendor_message,
+                cost_usd_micros=stop.cost_usd_micros,
                 answered=stop.answered,
+                is_still_running=stop.is_still_running,
             )
 
     async def _keep(self, lease: Lease, give_up: Callable[[], object]) -> None:
@@ -361,11 +255,7 @@ class Engine:
                 give_up()
             return
 
-    async def _hand_back(self, held: Claim) -> None:
+    async def _hand_over(self, held: Claim) -> None:
         with suppress(*OUTAGES):
             async with self._resources.db.transaction() as session:
-                await claims.hand_back(session, held)
-
-
-def _left_s(held: Claim) -> float:
-    return max((held.deadline_at - now()).total_seconds(), 0.0)
+                await attempts.hand_over(session, held)

@@ -51,8 +51,12 @@ FAIL = text("""
      WHERE id = :task_id
 """)
 COUNT_RUN = text("UPDATE tools SET usage_count = usage_count + 1 WHERE id = :tool_id")
+# Five minutes after its deadline nobody is asked any more: whoever tried has died of it.
 OVERDUE = """
-    SELECT id FROM tasks
+    SELECT id, deadline_at > now() - interval '5 minutes'
+               AND EXISTS (SELECT FROM provider_calls
+                            WHERE task_id = tasks.id AND state = 'submitted') AS may_be_ready
+      FROM tasks
      WHERE status IN ('pending', 'queued', 'processing') AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
 """
@@ -118,25 +122,34 @@ async def fail(
     call_id: UUID | None = None,
     trouble: Trouble = Trouble.BROKEN,
     vendor_message: str = "",
+    cost_usd_micros: int = 0,
     answered: Result | None = None,
+    is_still_running: bool = False,
 ) -> list[Event]:
     """End the task unfinished and give the hold back. Raises :class:`claims.LeaseLost`.
 
     ``vendor_message`` is kept with the call for operators; the owner never sees it. ``answered`` is
-    a result we could not use: the call succeeded and its cost is booked all the same.
+    a result we could not use: the call succeeded and its cost is booked all the same. A call that
+    for all we know ``is_still_running`` at the vendor is abandoned: it is asked for its cost later.
     """
     await claims.lock(session, held)
     if call_id is not None and answered is not None:
         unusable = {"unusable": failure.message}
         await calls.done(session, call_id, unusable, answered.meta, answered.cost_usd_micros)
+    elif call_id is not None and is_still_running:
+        await calls.abandon(session, call_id, trouble, vendor_message)
     elif call_id is not None:
-        await calls.failed(session, call_id, trouble, vendor_message)
+        await calls.failed(session, call_id, trouble, vendor_message, cost_usd_micros)
     return await _end_failed(session, held.id, failure)
 
 
-async def overdue(session: AsyncSession, batch: int) -> list[UUID]:
-    """Tasks whose deadline has passed and that no living worker holds, at most ``batch``."""
-    return list((await session.execute(FIND_OVERDUE, {"batch": batch})).scalars())
+async def overdue(session: AsyncSession, batch: int) -> list[tuple[UUID, bool]]:
+    """Tasks whose deadline has passed and that no living worker holds, at most ``batch``.
+
+    Each with whether a vendor's job is on record that may be asked for one last time.
+    """
+    found = await session.execute(FIND_OVERDUE, {"batch": batch})
+    return [(row.id, row.may_be_ready) for row in found]
 
 
 async def fail_overdue(session: AsyncSession, task_id: UUID) -> list[Event]:

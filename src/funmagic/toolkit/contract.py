@@ -134,7 +134,9 @@ class Step:
 
     ``action`` is the button's verb phrase; ``title`` names the step in progress lists; both are
     English message ids. ``deadline_s`` counts from the claim: later the step fails and the credits
-    come back.
+    come back. ``asks_once_more`` decides what becomes of a call that may or may not have reached
+    the vendor, because the worker died between asking and hearing: make one more, at the risk of
+    paying the vendor twice for one charge, or (for dear ones) fail and give the credits back.
     """
 
     id: str
@@ -148,6 +150,7 @@ class Step:
     recommended_provider: str
     recommended_model: str
     deadline_s: int = 300
+    asks_once_more: bool = True
 
 
 @dataclass(frozen=True, slots=True)
