@@ -1,0 +1,165 @@
+"""All simulators as one server on one loopback address: ``{origin}/fal/…``.
+
+:func:`running` is how tests have one, in a process of its own: a server inside the tests' event
+loop would hold its answers back exactly when the code under test keeps that loop busy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from litestar import Litestar
+from litestar.plugins.pydantic import PydanticPlugin
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from funmagic.simulators import fal
+from funmagic.simulators.fal_jobs import Pace
+from funmagic.simulators.faults import DROP, ASGIApp
+from funmagic.simulators.tls import Certificate, certificate_in
+
+DEFAULT_PORT = 9100
+#: Requests still being answered when we are told to stop get this long.
+SHUTDOWN_S = 1
+START_PATIENCE_S = 60
+STOP_PATIENCE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where simulators listen. ``ca_file`` (PEM) vouches for them where they answer https."""
+
+    url: str
+    ca_file: Path | None
+
+
+@contextmanager
+def running(*, tls: bool = False) -> Iterator[Running]:
+    """Simulators on a free loopback port for the length of the block, in their own process.
+
+    The process ends with the block and, however that comes to pass, with the caller's process.
+    """
+    with tempfile.TemporaryDirectory(prefix="fm-simulators-") as folder:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "funmagic.simulators"),
+                *(folder, "https" if tls else "http"),
+            ],
+            stdin=subprocess.PIPE,  # its end is the child's: the kernel closes it for the killed
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert process.stdin is not None  # opened as pipes above
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            if not said:
+                raise RuntimeError(f"the simulators did not start (status {process.wait(10)})")
+            place = json.loads(said)
+            yield Running(place["url"], Path(place["caFile"]) if place["caFile"] else None)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+
+class Simulators:
+    """The server in this process, on a socket that already listens."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        *,
+        tls: bool,
+        folder: Path,
+        pace: Pace | None = None,
+    ) -> None:
+        """``folder`` keeps the certificate, so that a server started again is the same to all."""
+        certificate = certificate_in(folder) if tls else None
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        self.ca_file = None if certificate is None else certificate.ca_file
+        self._listener = listener
+        self._server = _Server(_config(build(self.url, pace), certificate))
+
+    def run(self, announce: Callable[[], None]) -> None:
+        """Serve until asked to stop, by :meth:`stop` or a signal; ``announce`` once it answers."""
+        self._server.announce = announce
+        self._server.run(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """May be called from any thread."""
+        self._server.should_exit = True
+
+
+def listen(port: int) -> socket.socket:
+    """A loopback socket on this port, or on a free one for 0. Raises OSError where it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def build(origin: str, pace: Pace | None = None) -> ASGIApp:
+    """The simulators as an application that names itself by this origin."""
+    vendor = fal.Fal(origin, pace or Pace())
+    app = Litestar(
+        route_handlers=fal.routes(vendor),
+        exception_handlers={Exception: fal.in_fals_words},
+        plugins=[PydanticPlugin(prefer_alias=True)],
+        openapi_config=None,
+        request_max_body_size=fal.MAX_BODY_BYTES,
+        logging_config=None,
+    )
+    return fal.layer(cast(ASGIApp, app), vendor)
+
+
+class _Server(uvicorn.Server):
+    announce: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.announce is not None:
+            self.announce()
+
+
+class _Droppable(HttpToolsProtocol):
+    """Lets the application end a connection without an answer, which ASGI has no word for."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][DROP] = self.transport.abort
+
+
+def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Droppable,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="critical",  # dropped connections are what we are here for
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        ssl_certfile=None if certificate is None else certificate.server_file,
+    )
