@@ -224,7 +224,7 @@ def _control(fal: Fal) -> list[HTTPRouteHandler]:
 
     @put("/fal/control/pace", status_code=204)
     async def set_pace(data: Pace) -> None:
-        fal.jobs.set_pace(data)
+        fal.jobs.pace = data
 
     @put("/fal/control/outcome", status_code=204)
     async def set_outcome(data: Outcome) -> None:

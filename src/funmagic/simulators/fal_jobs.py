@@ -35,7 +35,7 @@ Status = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 
 class Pace(Body):
-    """How long a job waits and works, in seconds. Holds for jobs that have not ended, too."""
+    """How long jobs made from now on wait and work, in seconds."""
 
     queue_s: float = Field(default=0.0, ge=0.0, le=86_400.0)
     work_s: float = Field(default=0.3, ge=0.0, le=86_400.0)
@@ -86,6 +86,7 @@ class Job:
     key_id: str
     input: Mapping[str, Any]
     outcome: Outcome
+    pace: Pace
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     submitted: float = field(default_factory=time.monotonic)
     submitted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -100,6 +101,11 @@ class Job:
     def app(self) -> str:
         """Where it is found again: the model without its sub-path."""
         return "/".join(self.model.split("/")[:2])
+
+    @property
+    def began_at(self) -> datetime:
+        """When its turn comes, or came."""
+        return self.submitted_at + timedelta(seconds=self.pace.queue_s)
 
     @property
     def status(self) -> Status:
@@ -142,7 +148,7 @@ class Jobs:
 
     def submit(self, model: str, key_id: str, given: Mapping[str, Any]) -> Job:
         """Make a job and begin its work at once; it is told only when its time has come."""
-        job = Job(model, key_id, given, self.outcome)
+        job = Job(model, key_id, given, self.outcome, self.pace)
         self._jobs[job.id] = job
         while len(self._jobs) > MAX_JOBS:
             self._jobs.popitem(last=False)
@@ -172,10 +178,6 @@ class Jobs:
             )
             job.ended = time.monotonic()
 
-    def set_pace(self, pace: Pace) -> None:
-        self.all()  # what has happened by the old pace stays
-        self.pace = pace
-
     def clear(self, pace: Pace) -> None:
         for working in self._working:
             working.cancel()
@@ -185,42 +187,41 @@ class Jobs:
 
     def queue_position(self, job: Job) -> int:
         """Counts down to 0 while the job waits."""
-        if self.pace.queue_s <= 0:
+        if job.pace.queue_s == 0:
             return 0
-        left = 1 - (time.monotonic() - job.submitted) / self.pace.queue_s
+        left = 1 - (time.monotonic() - job.submitted) / job.pace.queue_s
         return max(math.ceil(left * QUEUE_AHEAD) - 1, 0)
 
     def logs(self, job: Job) -> list[dict[str, str]]:
         """What the job has said so far."""
         if job.started is None:
             return []
-        work_s = self.pace.work_s if job.ended is None else job.ended - job.started
         worked_s = time.monotonic() - job.started
-        waited_s = job.started - job.submitted
         return [
             {
                 "message": text,
                 "level": "INFO",
                 "source": "USER",
-                "timestamp": (
-                    job.submitted_at + timedelta(seconds=waited_s + share * work_s)
-                ).isoformat(),
+                "timestamp": (job.began_at + timedelta(seconds=at_s)).isoformat(),
             }
-            for share, text in LOG_LINES
-            if share * work_s <= worked_s
+            for at_s, text in ((share * job.pace.work_s, text) for share, text in LOG_LINES)
+            if at_s <= worked_s
         ]
 
     def _advance(self, job: Job) -> None:
         now = time.monotonic()
-        starts = job.submitted + self.pace.queue_s
+        starts = job.submitted + job.pace.queue_s
         if job.started is None and job.ended is None and now >= starts:
             job.started = starts
         if job.started is not None and job.ended is None and job.made is not None:
-            ends = job.started + self.pace.work_s
+            ends = job.started + job.pace.work_s
             job.ended = ends if now >= ends else None
 
     async def _work(self, job: Job) -> None:
-        made = await self._result_of(job)
+        try:
+            made = await self._result_of(job)
+        except Exception as error:  # a job of ours must end, whatever a picture does to us
+            made = platform_failure(500, repr(error), "internal_error")
         if not job.is_cancelled:
             job.made = made
 

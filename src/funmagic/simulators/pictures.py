@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
 
 Kind = Literal["ok", "blank", "opaque"]
 Floats = npt.NDArray[np.float32]
@@ -21,6 +21,8 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 MATTE_SIDE_PX = 192
 #: How many per cent of the picture are subject, at least and at most.
 SUBJECT_SHARE = (8, 70)
+#: Grey of what a flood has reached.
+MARK = 128
 #: How much the middle counts next to the colour.
 MIDDLE_WEIGHT = 0.6
 
@@ -63,10 +65,25 @@ def matte(picture: Image.Image) -> Image.Image:
     colours: Floats = np.asarray(small, np.float32) / np.float32(255)
     score = _unlike_border(colours) + MIDDLE_WEIGHT * _nearness_to_middle(colours.shape[:2])
     threshold = _threshold(score)
-    softness = max(float(score.std()) * 0.2, 1e-3)
-    alpha = np.clip((score - threshold) / softness + 0.5, 0, 1)
-    found = Image.fromarray((alpha * 255).astype(np.uint8))
-    return found.filter(ImageFilter.GaussianBlur(1)).resize(picture.size, Image.Resampling.BICUBIC)
+    found = _in_one_piece(Image.fromarray(((score > threshold) * 255).astype(np.uint8)))
+    return found.filter(ImageFilter.GaussianBlur(1.2)).resize(
+        picture.size, Image.Resampling.BICUBIC
+    )
+
+
+def _in_one_piece(found: Image.Image) -> Image.Image:
+    """The piece around the middle, without holes or threads; all pieces where that is little."""
+    closed = found.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.MinFilter(9))
+    smooth = closed.filter(ImageFilter.MinFilter(5)).filter(ImageFilter.MaxFilter(5))
+    inside = np.asarray(smooth) * _nearness_to_middle((smooth.height, smooth.width))
+    y, x = divmod(int(inside.argmax()), smooth.width)
+    ImageDraw.floodfill(smooth, (x, y), MARK)
+    piece = smooth.point([255 * (value == MARK) for value in range(256)])
+    outside = ImageOps.expand(piece, 1)
+    ImageDraw.floodfill(outside, (0, 0), MARK)
+    whole = ImageOps.crop(outside, 1).point([255 * (value != MARK) for value in range(256)])
+    share = 100 * np.count_nonzero(np.asarray(whole)) / (whole.width * whole.height)
+    return whole if SUBJECT_SHARE[0] / 2 <= share <= 90 else found
 
 
 def _unlike_border(colours: Floats) -> Floats:
