@@ -1,15 +1,18 @@
 """How often the tests that repeat themselves do so: a round in ``bin/test``, all in ``bin/soak``.
 
 ``FUNMAGIC_SOAK`` is the share of the whole that is wanted: unset for a round, 1 for all of it,
-0.05 for a twentieth. It is read here and nowhere else.
+0.05 for a twentieth. ``FUNMAGIC_SEED`` makes tests that draw lots draw the same ones again; they
+name theirs where they fail. Both are read here and nowhere else.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from typing import Final
 
 SHARE: Final = float(os.environ.get("FUNMAGIC_SOAK") or 0)
+SEED: Final = int(os.environ.get("FUNMAGIC_SEED") or secrets.randbits(32))
 
 
 def rounds(test: int, soak: int) -> int:

@@ -1,144 +1,103 @@
-"""Any order of verbs, each once or twice or twice at once, keeps 0 ≤ reserved ≤ balance."""
+"""Any order of verbs, alone, again and at once, leaves the books that plain Python says it must."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from tests.credits.conftest import BooksOf, OpenAccount
+from tests.credits.conftest import OpenAccount
+from tests.credits.machine import PEOPLE, unseen
+from tests.credits.racing import Arena, Racing
+from tests.credits.script import BOOKS, PLAY, Scripted, Stage
+from tests.soak import SEED, rounds
 
 from funmagic.core.db import Database
-from funmagic.core.errors import NotEnoughCredits, NotFound
 from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
-from funmagic.credits.service import Balance
 
-HOLDS = 3
-
-acts = st.one_of(
-    st.tuples(st.just("grant"), st.integers(1, 30), st.integers(0, 3)),
-    st.tuples(st.just("take_back"), st.integers(1, 30), st.integers(0, 3)),
-    st.tuples(st.just("hold"), st.integers(1, 20), st.integers(0, HOLDS - 1)),
-    st.tuples(st.just("capture"), st.integers(0, 20), st.integers(0, HOLDS - 1)),
-    st.tuples(st.just("release"), st.just(0), st.integers(0, HOLDS - 1)),
-)
-times = st.sampled_from(["once", "twice", "at once"])
+#: Times the books were compared with the model's, each after one call or after two at once.
+ALONE_STEPS = rounds(48_000, 960_000)
+RACING_STEPS = rounds(2_000, 40_000)
+AT_A_TIME = 100  # examples of one seed
 
 
-@dataclass
-class Model:
-    """The ledger in a few lines: what the database must come to."""
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """A loop of our own: Hypothesis calls plain functions, and those wait for PostgreSQL."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as running:
+        yield running
 
-    balance: int = 20
-    reserved: int = 0
-    owed: int = 0
-    keys: set[tuple[str, int, int]] = field(default_factory=set)
-    holds: dict[int, int] = field(default_factory=dict)  # open ones
-    known: dict[int, int] = field(default_factory=dict)  # all that ever were
 
-    def act(self, verb: str, amount: int, number: int) -> None:
-        key = (verb, amount, number)
-        if verb in ("grant", "take_back") and key not in self.keys:
-            self.keys.add(key)
-            if verb == "grant":
-                self.balance += amount
-            else:
-                taken = min(amount, self.balance - self.reserved)
-                self.balance -= taken
-                self.owed += amount - taken
-        elif verb == "hold" and number not in self.known:
-            if not self.owed and amount <= self.balance - self.reserved:
-                self.known[number] = self.holds[number] = amount
-                self.reserved += amount
-        elif verb in ("capture", "release") and number in self.holds:
-            held = self.holds.pop(number)
-            self.reserved -= held
-            if verb == "capture":
-                self.balance -= min(amount, held) or held
-        repaid = min(self.owed, self.balance - self.reserved)
-        self.balance -= repaid
-        self.owed -= repaid
+@pytest.fixture
+def stage(runner: asyncio.Runner, database_url: str) -> Iterator[Stage]:
+    connection = runner.run(connected(database_url))
+    people = [UUID(int=number + 1) for number in range(PEOPLE)]
+    users = [(person, f"{person}@example.com") for person in people]
+    runner.run(connection.executemany("INSERT INTO users (id, email) VALUES ($1, $2)", users))
+    yield Stage(runner, connection, people)
+    runner.run(connection.close())
+
+
+@pytest.fixture
+def arena(runner: asyncio.Runner, database_url: str) -> Iterator[Arena]:
+    watcher, database = runner.run(connected(database_url)), Database(database_url, pool_size=2)
+    yield Arena(runner, database, watcher)
+    runner.run(database.close())
+    runner.run(watcher.close())
+
+
+async def connected(database_url: str) -> asyncpg.Connection:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(BOOKS)
+    await connection.execute(PLAY)
+    return connection
+
+
+def explore(
+    machine: Callable[[], RuleBasedStateMachine], stage: Stage | Arena, steps: int, calls: int
+) -> None:
+    """Run machines of so many calls each until the books were compared ``steps`` times."""
+    settings = hypothesis.settings(
+        max_examples=AT_A_TIME,
+        stateful_step_count=calls,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    seed = SEED
+    while stage.steps < steps:
+        try:
+            seeded: Any = hypothesis.seed(seed)(lambda: machine())
+            run_state_machine_as_test(seeded, settings=settings)
+        except Exception as error:
+            error.add_note(f"FUNMAGIC_SEED={seed} tells the same story.")
+            raise
+        seed += 1
+    assert stage.steps >= steps
 
 
 @pytest.mark.hazard("M5")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(plan=st.lists(st.tuples(acts, times), min_size=1, max_size=14))
-async def test_any_order_of_verbs_keeps_the_account_sound(
-    plan: list[tuple[tuple[str, int, int], str]],
-    db: Database,
-    open_account: OpenAccount,
-    books: BooksOf,
-) -> None:
-    ada = await open_account(20)
-    tasks = [new_id() for _ in range(HOLDS)]
-    model = Model()
-    for (verb, amount, number), how in plan:
-        if verb == "hold" and number in model.known:
-            amount = model.known[number]  # the same call again; another amount is a conflict
-        act = perform(db, ada, tasks, model, verb, amount, number)
-        if how == "at once":
-            await asyncio.gather(act(), act())
-        else:
-            await act()
-        if how == "twice":
-            await act()
-        model.act(verb, amount, number)
-        async with db.transaction() as s:
-            found = await credits.balance_of(s, ada)
-        assert found == Balance(model.balance, model.reserved, model.owed)
-        assert 0 <= found.reserved <= found.balance
-        assert found.owed == 0 or found.available == 0
-    assert await books() == []
+@pytest.mark.timeout(rounds(600, 20_000))
+def test_any_order_of_calls_leaves_the_books_of_the_model(stage: Stage) -> None:
+    explore(lambda: Scripted(stage), stage, ALONE_STEPS, 50)
+    assert unseen(stage.seen) == set()
 
 
-def perform(
-    db: Database,
-    user_id: UUID,
-    tasks: list[UUID],
-    model: Model,
-    verb: str,
-    amount: int,
-    number: int,
-) -> Any:
-    key = f"{verb}:{user_id}:{amount}:{number}"
-    held = model.known.get(number, 1)
-
-    async def act() -> None:
-        try:
-            async with db.transaction() as s:
-                if verb == "grant":
-                    await credits.grant(
-                        s, user_id, amount, type="bonus", idempotency_key=key, description="Gift"
-                    )
-                elif verb == "take_back":
-                    await credits.take_back(
-                        s, user_id, amount, idempotency_key=key, description="Taken back"
-                    )
-                elif verb == "hold":
-                    await credits.hold(s, tasks[number], user_id, amount, description="Task")
-                elif verb == "capture":
-                    part = min(amount, held) or None
-                    await credits.capture(s, tasks[number], part, description="Done")
-                else:
-                    await credits.release(s, tasks[number], description="Failed")
-        except NotEnoughCredits:
-            available = model.balance - model.reserved
-            assert verb == "hold"
-            assert number not in model.known
-            assert model.owed or amount > available
-        except NotFound:
-            assert number not in model.known
-
-    return act
+@pytest.mark.hazard("M5")
+@pytest.mark.timeout(rounds(600, 20_000))
+def test_any_calls_at_once_come_out_as_if_one_after_the_other(arena: Arena) -> None:
+    explore(lambda: Racing(arena), arena, RACING_STEPS, 25)
+    assert arena.met > RACING_STEPS // 10  # the second really waited for the first
 
 
 @pytest.mark.hazard("M5")
