@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class ToolRow:
     is_featured: bool
     usage_count: int
     config: ToolConfig
+    config_json: str  # as it is stored; equal as JSON, not letter by letter
     plugin: Plugin
 
     @property
@@ -61,14 +63,30 @@ class ToolRow:
         return self.step(step_id).provider
 
 
+_remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
+
+
 async def tool_by_slug(s: AsyncSession, slug: str) -> ToolRow:
     """An active tool of an active type. Raises :class:`NotFound`."""
     query = _offered().where(Tool.slug == slug)
     tool = (await s.scalars(query)).one_or_none()
     row = tool and _row(tool)
     if not row:
+        _remembered.pop(slug, None)
         raise NotFound()
+    if len(_remembered) >= ACTIVE_LIMIT:
+        _remembered.clear()
+    _remembered[slug] = row
     return row
+
+
+def remembered(slug: str) -> ToolRow | None:
+    """The tool as this process last read it, perhaps outdated by now.
+
+    Only for a caller whose own statement makes sure that ``id`` is still on offer with the same
+    ``config``, and who reads it anew where it is not.
+    """
+    return _remembered.get(slug)
 
 
 async def active_tools(s: AsyncSession, *, limit: int = ACTIVE_LIMIT) -> list[ToolRow]:
@@ -127,5 +145,6 @@ def _row(tool: Tool) -> ToolRow | None:
         is_featured=tool.is_featured,
         usage_count=tool.usage_count,
         config=parse(tool.config),
+        config_json=json.dumps(tool.config),
         plugin=plugin,
     )

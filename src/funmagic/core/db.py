@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, text
+from sqlalchemy import DateTime, MetaData, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -25,6 +26,8 @@ CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+# A connection idle for longer is asked whether it still lives before it is used.
+TRUSTED_IDLE_S = 30.0
 
 
 class Base(DeclarativeBase):
@@ -71,7 +74,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=15,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "server_settings": {
@@ -82,6 +84,8 @@ class Database:
                 },
             },
         )
+        event.listen(self.engine.sync_engine, "checkin", _note_use)
+        event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -110,6 +114,26 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _note_use(_: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _refuse_dead(connection: Any, record: Any, _: Any) -> None:
+    """Give out no dead connection: the pool makes another where this raises.
+
+    The driver hears by itself when a server closes an idle connection, so a question to the server
+    at every checkout (three round trips) would mostly tell nothing new; a connection that has been
+    idle for long may have been forgotten by something in between, and is asked.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server has closed this connection")
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) > TRUSTED_IDLE_S:
+        try:
+            connection.ping()
+        except Exception as error:
+            raise DisconnectionError("this connection does not answer any more") from error
 
 
 def is_passing(error: DBAPIError) -> bool:

@@ -7,7 +7,8 @@ no further statement in it, so nothing of it can be kept by mistake.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -276,15 +277,22 @@ async def _adjust(
     return _made(movement)
 
 
-async def _move(s: AsyncSession, statement: TextClause, **arguments: Any) -> Movement | None:
-    """Call one function of the ledger; its own SQLSTATEs become errors of the tree."""
+@contextmanager
+def ledger_errors() -> Iterator[None]:
+    """Around a statement that calls the ledger: its own SQLSTATEs become errors of the tree."""
     try:
-        row = (await s.execute(statement, arguments)).one()
+        yield
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
         if state in _ERRORS:
             raise _ERRORS[state]() from error
         raise
+
+
+async def _move(s: AsyncSession, statement: TextClause, **arguments: Any) -> Movement | None:
+    """Call one function of the ledger."""
+    with ledger_errors():
+        row = (await s.execute(statement, arguments)).one()
     return None if row.entry_no is None else Movement(*row)
 
 

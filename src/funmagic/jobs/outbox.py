@@ -37,10 +37,14 @@ KEEP_SENT_S: Final = 86_400
 
 OnSent = Callable[[AsyncSession, list[dict[str, Any]]], Awaitable[None]]
 
-ENQUEUE = text("""
-    INSERT INTO outbox (id, queue, job_id, payload, not_before)
-    VALUES (:id, :queue, :job_id, CAST(:payload AS jsonb), :not_before)
-    ON CONFLICT (queue, job_id) DO NOTHING
+# Of one row, with the parameters of :func:`row`: for statements that insert more than a job.
+COLUMNS: Final = "id, queue, job_id, payload, not_before"
+VALUES: Final = (
+    "CAST(:outbox_id AS uuid), CAST(:queue AS text), CAST(:job_id AS text),"
+    " CAST(:payload AS jsonb), CAST(:not_before AS timestamptz)"
+)
+ENQUEUE = text(f"""
+    INSERT INTO outbox ({COLUMNS}) SELECT {VALUES} ON CONFLICT (queue, job_id) DO NOTHING
 """)
 TAKE_DUE = text("""
     UPDATE outbox SET taken_until = clock_timestamp() + make_interval(secs => :taken_s)
@@ -81,20 +85,24 @@ async def enqueue(
 ) -> None:
     """Send a job if and when the caller's transaction commits; the same id again changes nothing.
 
-    ``payload`` carries ids only. The id of the request that caused the job goes with it.
+    ``payload`` carries ids only.
     """
+    await session.execute(ENQUEUE, row(queue, job_id, payload, not_before=not_before))
+
+
+def row(
+    queue: str, job_id: str, payload: dict[str, Any], *, not_before: datetime | None = None
+) -> dict[str, Any]:
+    """The parameters of ``VALUES``. The id of the request that caused the job goes with it."""
     cause = request_id()
     data = payload if cause is None else {"requestId": cause, **payload}
-    await session.execute(
-        ENQUEUE,
-        {
-            "id": new_id(),
-            "queue": queue,
-            "job_id": job_id,
-            "payload": json.dumps(data),
-            "not_before": not_before,
-        },
-    )
+    return {
+        "outbox_id": new_id(),
+        "queue": queue,
+        "job_id": job_id,
+        "payload": json.dumps(data),
+        "not_before": not_before,
+    }
 
 
 async def dispatch_now(

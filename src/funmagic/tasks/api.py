@@ -49,11 +49,9 @@ async def create_task(
     """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task."""
     new = service.NewTask(data.tool, data.step, data.input, data.expected_credits)
     async with resources.db.transaction() as session:
-        task_id = await service.create(session, user, new, idempotency_key=idempotency_key)
-    await service.dispatch(resources, task_id)
-    async with resources.db.transaction() as session:
-        task = await service.owned_by(session, user.id, task_id)
-    return CreatedView(task_id=task.id, status=task.status, credits=task.price_credits)
+        created = await service.create(session, user, new, idempotency_key=idempotency_key)
+    await service.dispatch(resources, created.id)
+    return CreatedView(task_id=created.id, status=created.status, credits=created.price_credits)
 
 
 @get("/")
