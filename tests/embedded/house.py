@@ -16,8 +16,9 @@ RUN_SUPERVISOR = """
 import sys
 from pathlib import Path
 from funmagic.embedded.supervisor import Order, Supervisor
-data, standin, port = sys.argv[1:]
-order = Order(Path(data), port=int(port) or None, command=(sys.executable, standin))
+data, standin, port, simulators = sys.argv[1:]
+command = (sys.executable, standin)
+order = Order(Path(data), "127.0.0.1", int(port) or None, simulators == "True", command)
 sys.exit(Supervisor(order, greet=lambda address: print("READY", address, flush=True)).run())
 """
 STANDIN = Path(__file__).with_name("standin.py")
@@ -38,13 +39,18 @@ class House:
     process: subprocess.Popen[str] = field(init=False)
     said: list[str] = field(default_factory=list)
 
-    def start(self, *, elsewhere: tuple[str, ...] = (), port: int = 0) -> House:
+    def start(
+        self, *, elsewhere: tuple[str, ...] = (), port: int = 0, simulators: bool = False
+    ) -> House:
         """Run it without waiting; the parts named by their settings are not ours to run."""
         environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
         environment |= {name: ELSEWHERE[name] for name in elsewhere}
         environment["PYTHONIOENCODING"] = "utf-8"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN_SUPERVISOR, str(self.data), str(STANDIN), str(port)],
+            [
+                *(sys.executable, "-c", RUN_SUPERVISOR),
+                *(str(self.data), str(STANDIN), str(port), str(simulators)),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

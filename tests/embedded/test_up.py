@@ -8,20 +8,26 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tests.embedded.house import House, eventually, is_alive
 
+from funmagic.embedded.datadir import DataDirectory
+from funmagic.embedded.process import StartFailed
+
 MakeHouse = Callable[..., House]
 ALL_BUT_VALKEY = ("DATABASE_URL", "S3_ENDPOINT_URL", "SMTP_URL")
 #: What the stand-in for the worker starts itself.
 GRANDCHILD = "time.sleep(600)"
+SIMULATORS = "simulators --port"
 
 
 def test_second_start_on_the_same_data_is_refused_and_names_the_first(
@@ -41,16 +47,17 @@ def test_second_start_on_the_same_data_is_refused_and_names_the_first(
 async def test_killed_supervisor_leaves_no_process_and_the_next_start_finds_all_data(
     make_house: MakeHouse,
 ) -> None:
-    killed = make_house().start().ready()
+    killed = make_house().start(simulators=True).ready()
     await write_a_row(killed)
     secrets = (killed.data / "secrets.json").read_text()
     assert eventually(lambda: killed.has(GRANDCHILD))
+    assert killed.has(SIMULATORS)
     family = killed.family()
 
     killed.process.kill()
 
     assert eventually(lambda: not any(map(is_alive, family))), family
-    again = make_house().start().ready()
+    again = make_house().start(simulators=True).ready()
     assert await rows(again) == 1
     assert (again.data / "secrets.json").read_text() == secrets
     assert again.stop()[0] == 0
@@ -58,10 +65,12 @@ async def test_killed_supervisor_leaves_no_process_and_the_next_start_finds_all_
 
 @pytest.mark.hazard("killed child")
 async def test_every_killed_child_is_started_again_and_loses_nothing(make_house: MakeHouse) -> None:
-    house = make_house().start().ready()
+    house = make_house().start(simulators=True).ready()
     await write_a_row(house)
     names = ["weed", "postgres -D", "valkey-server", "embedded.mail", "janitor"]
-    names += ["standin.py web", "standin.py worker"]
+    names += ["standin.py web", "standin.py worker", SIMULATORS]
+    vendors = simulated_vendors(house)
+    assert await asyncio.to_thread(is_trusted_by_its_certificate, vendors)
     before = {name: house.member(name) for name in names}
     assert eventually(lambda: house.has(GRANDCHILD))
     orphan = house.member(GRANDCHILD)
@@ -79,6 +88,8 @@ async def test_every_killed_child_is_started_again_and_loses_nothing(make_house:
     assert eventually(all_are_new)
     assert not is_alive(orphan)
     assert await rows_once_reachable(house) == 1
+    assert simulated_vendors(house) == vendors
+    assert eventually(lambda: is_trusted_by_its_certificate(vendors))
     status, said = house.stop()
     assert status == 0
     assert "PostgreSQL ended (SIGKILL); starting it again" in said
@@ -141,6 +152,33 @@ def test_secrets_are_readable_by_their_owner_alone(make_house: MakeHouse) -> Non
     house.stop()
 
 
+@pytest.mark.parametrize("simulated_first", [True, False])
+def test_results_of_simulated_vendors_stay_apart(
+    make_house: MakeHouse, tmp_path: Path, simulated_first: bool
+) -> None:
+    used = DataDirectory(tmp_path / "data")
+    used.take()
+    used.dedicate("simulated" if simulated_first else "real")
+    used.secrets()
+    used.give_back()
+
+    status, said = make_house().start(simulators=not simulated_first).outcome()
+
+    assert status == 1
+    kind, how = ("simulated", "with") if simulated_first else ("real", "without")
+    assert f"was made with {kind} vendors" in said
+    assert f"start {how} --simulators" in said
+
+
+def test_directory_from_before_there_were_simulators_is_a_real_one(tmp_path: Path) -> None:
+    used = DataDirectory(tmp_path)
+    used.take()
+    used.secrets()
+    used.dedicate("real")
+    with pytest.raises(StartFailed, match="made with real vendors"):
+        used.dedicate("simulated")
+
+
 def test_deep_data_directory_still_has_short_sockets(make_house: MakeHouse, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120) / "data"
     house = make_house(deep).start(elsewhere=ALL_BUT_VALKEY).ready()
@@ -155,6 +193,22 @@ def test_taken_port_is_an_error_when_asked_for(make_house: MakeHouse) -> None:
         status, said = make_house().start(port=port).outcome()
     assert status == 1
     assert f"Port {port} is taken" in said
+
+
+def simulated_vendors(house: House) -> tuple[str, str]:
+    """Their address and the file with their certificate."""
+    known = house.environment()
+    return known["SIMULATORS_URL"], known["SIMULATORS_CA_FILE"]
+
+
+def is_trusted_by_its_certificate(vendors: tuple[str, str]) -> bool:
+    """Whether they answer https with the certificate the others were told of."""
+    url, ca_file = vendors
+    try:
+        trust = ssl.create_default_context(cafile=ca_file)
+        return httpx.get(f"{url}/fal/control/jobs", verify=trust).is_success
+    except (OSError, httpx.TransportError):
+        return False
 
 
 def socket_of(house: House) -> Path:

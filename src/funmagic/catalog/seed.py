@@ -17,13 +17,17 @@ TOOL_TYPES = (
     ("3d", "3D", 20),
 )
 
-# slug, implementation, tool type, configuration
-TOOLS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+REMOVE_LOCALLY = {"priceCredits": 5, "provider": "local", "model": "u2netp"}
+REMOVE_BY_FAL = {"priceCredits": 5, "provider": "fal", "model": "fal-ai/bria/background/remove"}
+
+# slug, implementation, tool type, configuration, configuration where vendors are simulated
+TOOLS: tuple[tuple[str, str, str, dict[str, Any], dict[str, Any]], ...] = (
     (
         "background-remove",
         "background-remove",
         "photo",
-        {"steps": {"remove": {"priceCredits": 5, "provider": "local", "model": "u2netp"}}},
+        {"steps": {"remove": REMOVE_LOCALLY}},
+        {"steps": {"remove": REMOVE_BY_FAL}},
     ),
 )
 
@@ -43,8 +47,11 @@ ADD_TOOL = text("""
 """).bindparams(bindparam("config", type_=JSONB))
 
 
-async def seed(s: AsyncSession) -> None:
-    """Add the tool types and tools that are missing. Safe to repeat."""
+async def seed(s: AsyncSession, *, simulated: bool = False) -> None:
+    """Add the tool types and tools that are missing. Safe to repeat.
+
+    With ``simulated`` new tools use the simulated vendors.
+    """
     for name, display_name, sort_order in TOOL_TYPES:
         await s.execute(
             ADD_TOOL_TYPE,
@@ -55,9 +62,9 @@ async def seed(s: AsyncSession) -> None:
                 "sort_order": sort_order,
             },
         )
-    for slug, implementation, tool_type, wanted in TOOLS:
+    for slug, implementation, tool_type, usual, by_simulators in TOOLS:
         plugin = discovery.tool(implementation)
-        checked = config.check(plugin, wanted)
+        checked = config.check(plugin, by_simulators if simulated else usual)
         await s.execute(
             ADD_TOOL,
             {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from funmagic.embedded.process import StartFailed
 
@@ -52,6 +52,25 @@ class DataDirectory:
             time.sleep(0.1)
         self.servers_lock = lock
         self._remove_sockets()
+
+    def dedicate(self, vendors: Literal["real", "simulated"]) -> None:
+        """Keep this directory's results apart for ever: those of simulated vendors are inventions.
+
+        Raises StartFailed where it already holds results of the other kind.
+        """
+        record = self.path / "vendors"
+        is_new = not (self.path / "secrets.json").exists()
+        kept = record.read_text().strip() if record.exists() else "real"
+        if is_new or kept == vendors:
+            record.write_text(vendors + "\n")
+            return
+        self.give_back()
+        how = "with" if kept == "simulated" else "without"
+        raise StartFailed(
+            f"The data in {self.path} was made with {kept} vendors.\n"
+            f"To go on with it, start {how} --simulators; "
+            "otherwise choose another directory with --data."
+        )
 
     def give_back(self) -> None:
         """Release the directory after everything has stopped."""

@@ -22,6 +22,7 @@ from funmagic.embedded.process import StartFailed
 from funmagic.embedded.programs import Program
 from funmagic.embedded.seaweedfs import SeaweedFS
 from funmagic.embedded.server import Server, Site
+from funmagic.embedded.simulators import Simulators
 from funmagic.embedded.stack import SERVERS, launch, settle, stop
 from funmagic.embedded.watch import GaveUp, Part, Watch
 
@@ -49,6 +50,7 @@ class Order:
     data: Path
     host: str = "127.0.0.1"
     port: int | None = None  # None: 8000, or the next free one
+    simulators: bool = False  # vendors are simulated, ours unless SIMULATORS_URL says where
     #: How to run our own commands. -P: the directory we stand in must not offer modules.
     command: tuple[str, ...] = (sys.executable, "-P", "-m", "funmagic.cli")
 
@@ -68,6 +70,7 @@ class Supervisor:
         directory = DataDirectory(self._order.data)
         try:
             directory.take()
+            directory.dedicate("simulated" if self._is_simulated() else "real")
         except StartFailed as trouble:
             say(f"✗ {trouble}", error=True)
             return 1
@@ -99,6 +102,8 @@ class Supervisor:
         say(f"FunMagic is starting; its data is in {site.data}")
         wanted = [name for name, setting in REPLACED_BY.items() if not is_given(setting)]
         self._servers = [SERVERS[name](site) for name in SERVERS if name in wanted]
+        if self._order.simulators and not is_given("SIMULATORS_URL"):
+            self._servers.append(Simulators(site, self._order.command))
         environment = base_environment(directory, port) | launch(self._servers)
         directory.write_environment(environment)
         everything = {**os.environ, **environment}
@@ -131,12 +136,16 @@ class Supervisor:
                 "prepare", command, site=site, environment=environment, stop_patience_s=5
             ).run_to_end()
         for cluster in self._clusters():
-            remember(site.data, cluster)
+            remember(site.data, cluster, environment.get("SIMULATORS_URL", ""))
 
     def _is_prepared(self, site: Site, environment: Mapping[str, str]) -> bool:
         """Never for a database of somebody else's: we cannot know what was done to it."""
         models_dir = Path(environment["MODELS_DIR"])
-        return any(is_prepared(site.data, place, models_dir) for place in self._clusters())
+        vendors = environment.get("SIMULATORS_URL", "")
+        return any(is_prepared(site.data, place, models_dir, vendors) for place in self._clusters())
+
+    def _is_simulated(self) -> bool:
+        return self._order.simulators or is_given("SIMULATORS_URL")
 
     def _clusters(self) -> list[Path]:
         """Where our PostgreSQL keeps its data, if it is ours."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import uvicorn
@@ -28,7 +29,8 @@ from funmagic.simulators.fal_jobs import Pace
 from funmagic.simulators.faults import DROP, ASGIApp
 from funmagic.simulators.tls import Certificate, certificate_in
 
-DEFAULT_PORT = 9100
+__all__ = ["Pace", "Running", "Simulators", "listen", "running"]
+
 #: Requests still being answered when we are told to stop get this long.
 SHUTDOWN_S = 1
 START_PATIENCE_S = 60
@@ -134,6 +136,9 @@ def build(origin: str, pace: Pace | None = None) -> ASGIApp:
 
 class _Server(uvicorn.Server):
     announce: Callable[[], None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True  # and nothing more: being told to stop is no failure
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
