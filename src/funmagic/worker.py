@@ -10,6 +10,8 @@ import socket
 from typing import Any
 from uuid import UUID
 
+import uvloop
+
 from funmagic import hooks
 from funmagic.core import log as logs
 from funmagic.core.log import logger
@@ -34,7 +36,7 @@ def main() -> None:
     settings = Settings.load()
     logs.configure(settings)
     hooks.wire(settings)
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
