@@ -5,41 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from tests.jobs.workers import NAME, consuming, recorder, short_locks, until
 
 from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
 from funmagic.jobs import queue as queue_module
-from funmagic.jobs.queue import IDLE_WAIT_S, Consumer, Handler, Queue, WorkerEnded
-
-NAME = "ai-tasks"
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - conditions of all kinds
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def consuming(
-    settings: Settings, handler: Handler, *, concurrency: int = 1, drain_s: float = 5
-) -> AsyncIterator[Consumer]:
-    """A consumer at work; drained at the end."""
-    consumer = Consumer(settings, NAME, handler, concurrency=concurrency)
-    stop = asyncio.Event()
-    running = asyncio.create_task(consumer.run(stop))
-    try:
-        yield consumer
-    finally:
-        stop.set()
-        await running
-        await consumer.drain(drain_s)
+from funmagic.jobs.queue import Consumer, Queue, WorkerEnded
 
 
 @pytest.fixture
@@ -47,19 +23,6 @@ async def queue(resources: Resources) -> AsyncIterator[Queue]:
     opened = Queue(resources.settings, NAME)
     yield opened
     await opened.close()
-
-
-def short_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks that are lost within a second where nobody renews them."""
-    monkeypatch.setattr(queue_module, "LOCK_MS", 600)
-    monkeypatch.setattr(queue_module, "STALLED_CHECK_MS", 200)
-
-
-def recorder(seen: list[Any]) -> Callable[[dict[str, Any]], Awaitable[None]]:
-    async def record(job: dict[str, Any]) -> None:
-        seen.append(job["n"])
-
-    return record
 
 
 async def test_a_job_reaches_the_handler_with_its_payload(settings: Settings, queue: Queue) -> None:
@@ -90,117 +53,6 @@ async def test_the_queue_knows_what_it_still_means_to_run(settings: Settings, qu
 async def test_ids_the_queue_would_misread_are_refused(job_id: str, queue: Queue) -> None:
     with pytest.raises(ValueError, match="not a job id"):
         await queue.add(job_id, {})
-
-
-@pytest.mark.hazard("S14")
-async def test_a_completed_or_failed_id_does_not_run_again_but_a_new_one_does(
-    settings: Settings, queue: Queue
-) -> None:
-    seen: list[int] = []
-
-    async def record(job: dict[str, Any]) -> None:
-        seen.append(job["n"])
-        if job["n"] == 2:
-            raise RuntimeError("broken")
-
-    async with consuming(settings, record):
-        for _ in range(2):
-            await queue.add("done-1", {"n": 1})
-            await queue.add("broken-1", {"n": 2})
-            await until(lambda: len(seen) >= 2)
-            await asyncio.sleep(0.2)
-        await queue.add("broken-2", {"n": 3})
-        await until(lambda: 3 in seen)
-    assert sorted(seen) == [1, 2, 3]
-
-
-async def test_a_cancelled_error_in_a_handler_does_not_end_the_worker(
-    settings: Settings, queue: Queue
-) -> None:
-    seen: list[int] = []
-
-    async def record(job: dict[str, Any]) -> None:
-        seen.append(job["n"])
-        if job["n"] == 1:
-            raise asyncio.CancelledError
-
-    async with consuming(settings, record):
-        await queue.add("job-1", {"n": 1})
-        await queue.add("job-2", {"n": 2})
-        await until(lambda: len(seen) == 2)
-    assert seen == [1, 2]
-
-
-async def test_a_listener_that_raises_does_not_keep_a_job_from_completing(
-    settings: Settings, queue: Queue, resources: Resources
-) -> None:
-    seen: list[int] = []
-
-    def broken(*_: Any) -> None:
-        raise RuntimeError("a listener")
-
-    async with consuming(settings, recorder(seen), concurrency=2) as consumer:
-        await until(lambda: consumer._worker is not None)
-        for event in ("active", "completed", "failed", "error"):
-            consumer._worker.on(event, broken)
-        for number in range(3):
-            await queue.add(f"job-{number}", {"n": number})
-        await until(lambda: len(seen) == 3)
-    completed = await resources.redis.zcard(f"{settings.queue_prefix}:{NAME}:completed")
-    assert (sorted(seen), completed) == ([0, 1, 2], 3)
-
-
-async def test_an_idle_worker_takes_a_new_job_at_once(
-    settings: Settings, queue: Queue, resources: Resources
-) -> None:
-    """Longer idle than a blocking read lasts: the read ends as an empty one, not as an error.
-
-    A connection given up by its client waits on at the server, and swallows the next wake-up.
-    """
-    waits: list[float] = []
-
-    async def record(job: dict[str, Any]) -> None:
-        waits.append(time.monotonic() - job["at"])
-
-    async def connections() -> set[str]:
-        listed: list[dict[str, str]] = await resources.redis.client_list()
-        return {one["id"] for one in listed if one["name"].startswith(settings.queue_prefix)}
-
-    async with consuming(settings, record) as consumer:
-        await until(lambda: consumer._worker is not None and consumer._worker.waiting is not None)
-        await asyncio.sleep(0.1)
-        before = await connections()
-        await asyncio.sleep(IDLE_WAIT_S + 0.5)
-        assert before
-        assert before <= await connections()
-        await queue.add("job-1", {"at": time.monotonic()})
-        await until(lambda: bool(waits), 20)
-    assert waits[0] < 1.0
-
-
-async def test_draining_with_several_jobs_running_starts_none_of_them_twice(
-    settings: Settings, queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One job ends at once, one needs longer than a lock lasts; a second worker is waiting."""
-    short_locks(monkeypatch)
-    started: list[int] = []
-
-    async def work(job: dict[str, Any]) -> None:
-        started.append(job["n"])
-        await asyncio.sleep(job["takes_s"])
-
-    stop = asyncio.Event()
-    leaving = Consumer(settings, NAME, work, concurrency=3)
-    running = asyncio.create_task(leaving.run(stop))
-    await queue.add("job-1", {"n": 1, "takes_s": 0.3})
-    await queue.add("job-2", {"n": 2, "takes_s": 2.5})
-    await until(lambda: len(started) == 2)
-    async with consuming(settings, work):
-        stop.set()
-        await running
-        await leaving.drain(10)
-        await asyncio.sleep(1)
-    assert sorted(started) == [1, 2]
 
 
 @pytest.mark.hazard("S9")
