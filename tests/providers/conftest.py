@@ -1,7 +1,8 @@
-"""The local provider, opened on the real model."""
+"""The local provider, opened on the real model; a certificate of this machine's own."""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from funmagic.providers.contract import (
     Options,
     Place,
 )
+from funmagic.simulators.tls import Certificate, certificate_in
 
 PHOTOS = Path(__file__).parent.parent / "photos"
 CutOut = Callable[..., Awaitable[Finished]]
@@ -73,3 +75,20 @@ def make_call(
         deadline_at=now() + timedelta(seconds=time_s),
         report=report,
     )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate_in(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def tls(certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.server_file)
+    return context
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(models_dir=tmp_path)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from funmagic.core.image_types import sniff
 from funmagic.toolkit import images
 from funmagic.toolkit.contract import InvalidInput
 
@@ -67,7 +68,7 @@ async def test_a_photo_comes_through_in_its_own_format(tmp_path: Path) -> None:
 )
 @pytest.mark.hazard("A7")
 def test_only_four_types_are_known_by_their_bytes(content: bytes, expected: str | None) -> None:
-    assert images.sniff(content) == expected
+    assert sniff(content) == expected
 
 
 @pytest.mark.hazard("A7")

@@ -16,18 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from funmagic.assets.models import Asset
 from funmagic.core import errors
 from funmagic.core.i18n import N_
+from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing, PresignedPut, StorageError
-from funmagic.toolkit.images import sniff
 
 log = logger(__name__)
 
 MEBIBYTE = 1 << 20
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 MAX_PENDING_PER_USER = 30
-SNIFF_BYTES = 64
 SWEEP_BATCH = 100
 
 NOT_AN_IMAGE = N_("This file is not a PNG, JPEG, WebP or GIF image.")

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms, ImageOps
 
 from funmagic.core.i18n import N_
+from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.core.ids import new_id
 from funmagic.toolkit.contract import File, Image, InvalidInput
 
@@ -28,7 +29,6 @@ T = TypeVar("T")
 
 PIXEL_LIMIT = 40_000_000
 SIDE_LIMIT_PX = 16_384
-SNIFF_BYTES = 16
 
 FORMATS = {
     "image/png": "PNG",
@@ -44,19 +44,6 @@ DAMAGED = N_("This image is damaged or incomplete.")
 
 # Two at a time: one huge photo must not starve the others, twenty must not fill the memory.
 _threads = ThreadPoolExecutor(2, thread_name_prefix="images")
-
-
-def sniff(first_bytes: bytes) -> str | None:
-    """The content type of PNG, JPEG, WebP and GIF by their first 16 bytes; None for all else."""
-    if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if first_bytes.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
-        return "image/webp"
-    if first_bytes[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    return None
 
 
 async def decode(source: Path, claimed_type: str, work_dir: Path) -> Image:
