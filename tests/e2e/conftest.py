@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import re
 import secrets
@@ -20,7 +21,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,17 @@ class Product:
     url: str
     maildir: Path
     database_url: str
+    start_worker: Callable[[], subprocess.Popen[bytes]]
     worker: subprocess.Popen[bytes]
+
+    def kill_worker(self) -> None:
+        """As the kernel does when memory runs out."""
+        self.worker.kill()
+        self.worker.wait()
+
+    def another_worker(self) -> None:
+        """Start one in place of the one that was killed."""
+        self.worker = self.start_worker()
 
     @contextmanager
     def worker_paused(self) -> Iterator[None]:
@@ -74,6 +85,10 @@ class Product:
     def set_price(self, slug: str, step: str, price_credits: int) -> None:
         """Change what a tool's step costs, as an admin would."""
         self._write(PRICE, slug, ["steps", step, "priceCredits"], price_credits)
+
+    def configure(self, slug: str, config: dict[str, Any]) -> None:
+        """Replace a tool's configuration, as an admin would."""
+        self._write("UPDATE tools SET config = $2::jsonb WHERE slug = $1", slug, json.dumps(config))
 
     def _write(self, statement: str, *values: Any) -> None:
         async def write() -> None:
@@ -152,12 +167,13 @@ class Visitor:
 MakeVisitor = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="package")
-def product(
+@contextmanager
+def running_product(
     servers: dict[str, str],
     template_database: str,
     models_dir: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    folder: Path,
+    more: dict[str, str] | None = None,
 ) -> Iterator[Product]:
     """Web and worker, started as in production, on a database of their own."""
     name = f"e2e_{secrets.token_hex(4)}"
@@ -175,19 +191,39 @@ def product(
         "QUEUE_PREFIX": name,
         "MODELS_DIR": str(models_dir),
         "LOG_LEVEL": "WARNING",
+        **(more or {}),
     }
-    path = tmp_path_factory.mktemp("e2e") / "product.log"
-    with (
-        path.open("wb") as log,
-        _process(["web", "--port", str(port)], environment, log),
-        _process(["worker"], environment, log) as worker,
-    ):
+    path = folder / "product.log"
+    with path.open("wb") as log, ExitStack() as processes:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            return processes.enter_context(_process(list(arguments), environment, log))
+
+        if more:  # what it says may change what is planted
+            assert start("seed").wait(60) == 0, path.read_text()
+        start("web", "--port", str(port))
+        worker = start("worker")
         _wait_until_up(f"{url}/readyz", path)
-        yield Product(url, Path(servers["DEV_INBOX_DIR"]), database_url, worker)
+        yield Product(
+            url, Path(servers["DEV_INBOX_DIR"]), database_url, lambda: start("worker"), worker
+        )
 
 
 @pytest.fixture(scope="package")
-def chromium(product: Product) -> Iterator[Browser]:
+def product(
+    servers: dict[str, str],
+    template_database: str,
+    models_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Product]:
+    """The product as a fresh installation has it."""
+    folder = tmp_path_factory.mktemp("e2e")
+    with running_product(servers, template_database, models_dir, folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
     """One browser for all tests; every visitor gets a profile of their own."""
     named = os.environ.get("CHROMIUM")
     path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     simulators_ca_file: Path | None = None  # the certificate (PEM) they answer https with
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     lease_s: float = Field(
-        default=20.0, ge=1.0, le=300.0
+        default=15.0, ge=1.0, le=300.0
     )  # a silent worker loses its task after this
     reconcile_every_s: float = Field(default=3.0, ge=0.2, le=60.0)
     queue_prefix: str = "bull"
