@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from funmagic.assets.models import Asset
 from funmagic.core import errors
 from funmagic.core.i18n import N_
-from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.core.ids import new_id
+from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing, PresignedPut, StorageError

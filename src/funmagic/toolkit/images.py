@@ -21,8 +21,8 @@ from PIL import Image as Pillow
 from PIL import ImageCms, ImageOps
 
 from funmagic.core.i18n import N_
-from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.core.ids import new_id
+from funmagic.core.image_types import SNIFF_BYTES, sniff
 from funmagic.toolkit.contract import File, Image, InvalidInput
 
 T = TypeVar("T")
