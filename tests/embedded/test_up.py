@@ -16,12 +16,17 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from click.testing import CliRunner
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tests.embedded.house import House, eventually, is_alive
 
+from funmagic.cli import main
+from funmagic.embedded import preparation, supervisor
 from funmagic.embedded.datadir import DataDirectory
 from funmagic.embedded.process import StartFailed
+from funmagic.embedded.supervisor import Order
+from funmagic.providers import weights
 
 MakeHouse = Callable[..., House]
 ALL_BUT_VALKEY = ("DATABASE_URL", "S3_ENDPOINT_URL", "SMTP_URL")
@@ -69,8 +74,8 @@ async def test_every_killed_child_is_started_again_and_loses_nothing(make_house:
     await write_a_row(house)
     names = ["weed", "postgres -D", "valkey-server", "embedded.mail", "janitor"]
     names += ["standin.py web", "standin.py worker", SIMULATORS]
-    vendors = simulated_vendors(house)
-    assert await asyncio.to_thread(is_trusted_by_its_certificate, vendors)
+    vendors = Vendors(house)
+    assert eventually(vendors.are_trusted)
     before = {name: house.member(name) for name in names}
     assert eventually(lambda: house.has(GRANDCHILD))
     orphan = house.member(GRANDCHILD)
@@ -88,8 +93,7 @@ async def test_every_killed_child_is_started_again_and_loses_nothing(make_house:
     assert eventually(all_are_new)
     assert not is_alive(orphan)
     assert await rows_once_reachable(house) == 1
-    assert simulated_vendors(house) == vendors
-    assert eventually(lambda: is_trusted_by_its_certificate(vendors))
+    assert eventually(vendors.are_trusted)
     status, said = house.stop()
     assert status == 0
     assert "PostgreSQL ended (SIGKILL); starting it again" in said
@@ -170,6 +174,47 @@ def test_results_of_simulated_vendors_stay_apart(
     assert f"start {how} --simulators" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kept_in"),
+    [
+        ([], Path(".funmagic")),
+        (["--simulators"], Path(".funmagic/simulated")),
+        (["--simulators", "--data", "mine"], Path("mine")),
+    ],
+)
+def test_simulated_vendors_have_a_directory_of_their_own_and_are_announced(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], kept_in: Path
+) -> None:
+    class Supervisor:
+        def __init__(self, order: Order, greet: Callable[[str], None]) -> None:
+            assert order.data == kept_in
+            assert order.simulators is ("--simulators" in arguments)
+            self._greet = greet
+
+        def run(self) -> int:
+            self._greet("http://localhost:8000")
+            return 0
+
+    monkeypatch.setattr(supervisor, "Supervisor", Supervisor)
+    ended = CliRunner().invoke(main, ["up", *arguments])
+    assert ended.exit_code == 0, ended.output
+    assert ("simulated" in ended.output) is ("--simulators" in arguments)
+
+
+def test_vendors_at_another_address_make_a_start_prepare_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "is_ready", lambda place: True)
+    cluster = tmp_path / "postgres"
+    cluster.mkdir()
+    (cluster / "PG_VERSION").write_text("18\n")
+    here = "https://127.0.0.1:9100"
+    preparation.remember(tmp_path, cluster, here)
+    assert preparation.is_prepared(tmp_path, cluster, tmp_path, here)
+    for elsewhere in ("https://127.0.0.1:9101", ""):
+        assert not preparation.is_prepared(tmp_path, cluster, tmp_path, elsewhere)
+
+
 def test_directory_from_before_there_were_simulators_is_a_real_one(tmp_path: Path) -> None:
     used = DataDirectory(tmp_path)
     used.take()
@@ -195,20 +240,19 @@ def test_taken_port_is_an_error_when_asked_for(make_house: MakeHouse) -> None:
     assert f"Port {port} is taken" in said
 
 
-def simulated_vendors(house: House) -> tuple[str, str]:
-    """Their address and the file with their certificate."""
-    known = house.environment()
-    return known["SIMULATORS_URL"], known["SIMULATORS_CA_FILE"]
+class Vendors:
+    """The simulated ones as the worker knows them: it reads their certificate only once."""
 
+    def __init__(self, house: House) -> None:
+        known = house.environment()
+        self._url = f"{known['SIMULATORS_URL']}/fal/control/jobs"
+        self._trust = ssl.create_default_context(cafile=known["SIMULATORS_CA_FILE"])
 
-def is_trusted_by_its_certificate(vendors: tuple[str, str]) -> bool:
-    """Whether they answer https with the certificate the others were told of."""
-    url, ca_file = vendors
-    try:
-        trust = ssl.create_default_context(cafile=ca_file)
-        return httpx.get(f"{url}/fal/control/jobs", verify=trust).is_success
-    except (OSError, httpx.TransportError):
-        return False
+    def are_trusted(self) -> bool:
+        try:
+            return httpx.get(self._url, verify=self._trust).is_success
+        except httpx.TransportError:
+            return False
 
 
 def socket_of(house: House) -> Path:
