@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import ssl
+import time
 from typing import Any
 
 import httpx
@@ -63,10 +64,12 @@ class Fal:
 
     def wait(self, job: dict[str, Any]) -> dict[str, Any]:
         """Poll until it has ended; returns the last status."""
-        for _ in range(600):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
             status: dict[str, Any] = self.http.get(job["status_url"]).raise_for_status().json()
             if status["status"] == "COMPLETED":
                 return status
+            time.sleep(0.02)
         raise AssertionError("the job does not end")
 
     def result(self, job: dict[str, Any]) -> httpx.Response:

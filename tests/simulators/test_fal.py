@@ -239,6 +239,21 @@ def test_cancelling_stops_a_job_that_has_not_ended(fal: Fal) -> None:
     assert (nobody.status_code, nobody.json()) == (404, {"status": "NOT_FOUND"})
 
 
+def test_a_job_that_may_not_wait_so_long_never_begins(fal: Fal) -> None:
+    fal.set("pace", queueS=HOUR_S)
+    for wrong in ("1", "soon", "nan"):
+        headers = {"X-Fal-Request-Timeout": wrong}
+        assert fal.http.post(f"/queue/{MODEL}", json={}, headers=headers).status_code == 400
+    answer = fal.http.post(
+        f"/queue/{MODEL}",
+        json={"image_url": data_uri()},
+        headers={"X-Fal-Request-Timeout": "1.1"},
+    )
+    status = fal.wait(answer.json())
+    assert status["error_type"] == "request_timeout"
+    assert fal.result(answer.json()).status_code == 504
+
+
 def test_a_job_may_not_care_about_being_cancelled(fal: Fal) -> None:
     fal.set("outcome", kind="ok", ignoresCancel=True)
     fal.set("pace", workS=0.5)

@@ -135,7 +135,7 @@ def _queue(fal: Fal) -> list[HTTPRouteHandler]:
         given = await request.json()
         if not isinstance(given, dict):
             raise HTTPException(status_code=422, detail="The input must be an object")
-        job = fal.jobs.submit(model, key_id, given)
+        job = fal.jobs.submit(model, key_id, given, _start_limit_s(request))
         return _about(job, {**_place(fal, job), "status": "IN_QUEUE"} | _position(fal, job))
 
     @get("/fal/queue/{path:path}")
@@ -252,6 +252,19 @@ def _key_id(request: AnyRequest) -> str:
     if not (key_id and colon and secret) or key_id.startswith("bad"):
         raise HTTPException(status_code=401, detail="Cannot access application: invalid key")
     return key_id
+
+
+def _start_limit_s(request: AnyRequest) -> float:
+    """How long the client lets its job wait; raises 400 where that is not over a second."""
+    try:
+        limit_s = float(request.headers.get("x-fal-request-timeout", "inf"))
+    except ValueError:
+        limit_s = 0.0
+    if not limit_s > 1:
+        raise HTTPException(
+            status_code=400, detail="X-Fal-Request-Timeout must be a number of seconds over 1"
+        )
+    return limit_s
 
 
 def _find(fal: Fal, request: AnyRequest) -> tuple[Job, str]:

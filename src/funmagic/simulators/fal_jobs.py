@@ -80,13 +80,17 @@ class Failure:
 
 @dataclass(slots=True)
 class Job:
-    """One submitted request. Times are on the monotonic clock, in seconds."""
+    """One submitted request. Times are on the monotonic clock, in seconds.
+
+    A job that has not begun after ``start_limit_s`` never will.
+    """
 
     model: str
     key_id: str
     input: Mapping[str, Any]
     outcome: Outcome
     pace: Pace
+    start_limit_s: float = math.inf
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     submitted: float = field(default_factory=time.monotonic)
     submitted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -146,9 +150,11 @@ class Jobs:
         self._working: set[asyncio.Task[None]] = set()
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="cutouts")
 
-    def submit(self, model: str, key_id: str, given: Mapping[str, Any]) -> Job:
+    def submit(
+        self, model: str, key_id: str, given: Mapping[str, Any], start_limit_s: float = math.inf
+    ) -> Job:
         """Make a job and begin its work at once; it is told only when its time has come."""
-        job = Job(model, key_id, given, self.outcome, self.pace)
+        job = Job(model, key_id, given, self.outcome, self.pace, start_limit_s)
         self._jobs[job.id] = job
         while len(self._jobs) > MAX_JOBS:
             self._jobs.popitem(last=False)
@@ -211,8 +217,13 @@ class Jobs:
     def _advance(self, job: Job) -> None:
         now = time.monotonic()
         starts = job.submitted + job.pace.queue_s
-        if job.started is None and job.ended is None and now >= starts:
-            job.started = starts
+        given_up = job.submitted + job.start_limit_s
+        if job.started is None and job.ended is None and now >= min(starts, given_up):
+            if starts <= given_up:
+                job.started = starts
+            else:
+                job.ended = given_up
+                job.made = platform_failure(504, "Request timed out", "request_timeout")
         if job.started is not None and job.ended is None and job.made is not None:
             ends = job.started + job.pace.work_s
             job.ended = ends if now >= ends else None
@@ -222,7 +233,7 @@ class Jobs:
             made = await self._result_of(job)
         except Exception as error:  # a job of ours must end, whatever a picture does to us
             made = platform_failure(500, repr(error), "internal_error")
-        if not job.is_cancelled:
+        if job.ended is None:
             job.made = made
 
     async def _result_of(self, job: Job) -> dict[str, Any] | Failure:

@@ -23,7 +23,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: Under this name the server puts what ends the connection into the request's state.
 DROP = "funmagic.drop"
 MAX_FAULTS = 1_000
-MAX_RECORDS = 50_000
+MAX_RECORDS = 20_000
 
 
 class Body(BaseModel):
