@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +27,9 @@ from funmagic.providers.contract import (
     Finished,
     Offer,
     Place,
+    ProviderError,
 )
+from funmagic.simulators.server import Running, running
 
 ADAPTERS = registry.adapters()
 OFFERS = [
@@ -33,20 +38,40 @@ OFFERS = [
     for capability, offer in adapter.offers.items()
 ]
 every_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=lambda it: it.key)
-every_offer = pytest.mark.parametrize(("adapter", "capability", "offer"), OFFERS)
-# Those that work here as they are: no key, so no vendor to reach.
-KEYLESS = [it for it in ADAPTERS.values() if it.credentials_model is None]
-every_keyless_adapter = pytest.mark.parametrize("adapter", KEYLESS, ids=lambda it: it.key)
-every_keyless_offer = pytest.mark.parametrize(
-    ("adapter", "capability", "offer"), [it for it in OFFERS if it.values[0] in KEYLESS]
+every_adapter_with_a_key = pytest.mark.parametrize(
+    "adapter", [it for it in ADAPTERS.values() if it.credentials_model], ids=lambda it: it.key
 )
+every_offer = pytest.mark.parametrize(("adapter", "capability", "offer"), OFFERS)
+Connect = Callable[[Adapter], Connection]
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[Running]:
+    with running(tls=True) as place:
+        yield place
 
 
 @pytest.fixture(autouse=True)
-async def opened(models_dir: Path) -> AsyncIterator[None]:
-    registry.open(Place(models_dir=models_dir, parallel_calls=1))
+async def opened(models_dir: Path, simulators: Running) -> AsyncIterator[None]:
+    registry.open(
+        Place(models_dir, parallel_calls=1, loopback_allowed=True, ca_file=simulators.ca_file)
+    )
     yield
     await registry.close()
+
+
+@pytest.fixture
+def connect(simulators: Running) -> Connect:
+    """A connection to the vendor as it is simulated under its key; to itself without a key."""
+
+    def to(adapter: Adapter) -> Connection:
+        model = adapter.credentials_model
+        if model is None:
+            return Connection()
+        credentials = model.model_validate(dict.fromkeys(model.model_fields, "tests:secret"))
+        return Connection(credentials, f"{simulators.url}/{adapter.key}")
+
+    return to
 
 
 def test_every_capability_has_a_picture_to_try_it_with() -> None:
@@ -90,22 +115,31 @@ def test_credentials_never_show(adapter: Adapter) -> None:
             assert info.annotation in (SecretStr, SecretStr | None)
 
 
-@every_keyless_adapter
-async def test_health_is_answered(adapter: Adapter) -> None:
-    health = await adapter.check_health(Connection())
+@every_adapter
+async def test_health_is_answered(adapter: Adapter, connect: Connect) -> None:
+    health = await adapter.check_health(connect(adapter))
     assert health.ok is True, health.message
     assert health.message
 
 
-@every_keyless_offer
+@every_adapter_with_a_key
+async def test_without_its_key_an_adapter_says_so(adapter: Adapter, connect: Connect) -> None:
+    keyless = Connection(base_url=connect(adapter).base_url)
+    assert (await adapter.check_health(keyless)).ok is False
+
+
+@every_offer
 async def test_a_real_input_gives_a_real_result(
-    adapter: Adapter, capability: Capability, offer: Offer, tmp_path: Path
+    adapter: Adapter, capability: Capability, offer: Offer, tmp_path: Path, connect: Connect
 ) -> None:
     request = REQUESTS[capability](tmp_path)
     heard: list[int] = []
-    call = make_call(tmp_path, offer, heard)
+    call = make_call(tmp_path, offer, heard, connect(adapter))
     answer = await adapter.submit(request, call)
     while not isinstance(answer, Finished):
+        assert json.loads(json.dumps(answer.handle)) == answer.handle
+        heard += [] if answer.progress is None else [answer.progress]
+        await asyncio.sleep(min(answer.poll_after_s, 0.2))
         answer = await adapter.poll(answer.handle, call)
     assert answer.result.cost_usd_micros >= 0
     assert all(0 <= percent <= 99 for percent in heard)
@@ -113,13 +147,17 @@ async def test_a_real_input_gives_a_real_result(
     assert_right(request, answer)
 
 
-@every_keyless_adapter
-async def test_cancelling_what_is_unknown_does_no_harm(adapter: Adapter, tmp_path: Path) -> None:
+@every_adapter
+async def test_cancelling_what_is_unknown_does_no_harm(
+    adapter: Adapter, tmp_path: Path, connect: Connect
+) -> None:
+    """It may be refused as no handle at all, but as nothing worse."""
     offer = next(iter(adapter.offers.values()))
-    await adapter.cancel({"id": "unknown"}, make_call(tmp_path, offer, []))
+    with contextlib.suppress(ProviderError):
+        await adapter.cancel({"id": "unknown"}, make_call(tmp_path, offer, [], connect(adapter)))
 
 
-def make_call(work_dir: Path, offer: Offer, heard: list[int]) -> Call:
+def make_call(work_dir: Path, offer: Offer, heard: list[int], connection: Connection) -> Call:
     async def report(percent: int) -> None:
         heard.append(percent)
 
@@ -127,7 +165,7 @@ def make_call(work_dir: Path, offer: Offer, heard: list[int]) -> Call:
         id=new_id(),
         model=offer.models[0],
         options=offer.options_model(),
-        connection=Connection(),
+        connection=connection,
         work_dir=work_dir,
         deadline_at=now() + timedelta(seconds=60),
         report=report,
