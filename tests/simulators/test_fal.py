@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_a_waiting_job_has_a_position_and_a_working_one_has_logs(fal: Fal) -> No
     assert set(line) == {"message", "level", "source", "timestamp"}
     early = fal.http.get(working["response_url"])
     assert (early.status_code, early.json()) == (400, {"detail": "Request is still in progress"})
+
+
+def test_the_status_is_streamed_until_the_job_has_ended(fal: Fal) -> None:
+    fal.set("pace", queueS=0.3, workS=0.3)
+    job = fal.submit(image_url=data_uri())
+    with fal.http.stream("GET", f"{job['status_url']}/stream", params={"logs": "1"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        told = [json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:")]
+    assert told[-1]["status"] == "COMPLETED"
+    assert told[-1]["logs"]
+    order = ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+    assert [status["status"] for status in told] == sorted(
+        (status["status"] for status in told), key=order.index
+    )
 
 
 def test_the_position_counts_down_and_the_logs_grow() -> None:

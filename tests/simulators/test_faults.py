@@ -45,12 +45,15 @@ def test_a_lost_answer_leaves_a_job_and_a_lost_request_leaves_none(either: Fal) 
     assert submit(either).status_code == 200
 
 
-@pytest.mark.parametrize("at", ["status", "result", "cancel", "token", "upload", "file", "prices"])
+@pytest.mark.parametrize(
+    "at", ["status", "stream", "result", "cancel", "token", "upload", "file", "prices"]
+)
 def test_every_point_can_fail(fal: Fal, at: str) -> None:
     job = fal.submit(image_url=data_uri())
     image = fal.result(job).json()["image"]
     asks: dict[str, tuple[str, str]] = {
         "status": ("GET", job["status_url"]),
+        "stream": ("GET", f"{job['status_url']}/stream"),
         "result": ("GET", job["response_url"]),
         "cancel": ("PUT", job["cancel_url"]),
         "token": ("POST", "/rest/storage/auth/token"),

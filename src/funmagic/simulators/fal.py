@@ -11,15 +11,19 @@ one of :data:`POINTS`), ``PUT control/pace`` (:class:`~funmagic.simulators.fal_j
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import ServerSentEvent
 
 from funmagic.simulators.fal_jobs import Failure, Job, Jobs, Outcome, Pace
 from funmagic.simulators.faults import (
@@ -37,14 +41,17 @@ from funmagic.simulators.files import File, Files, serve
 
 #: What jobs can be made of, with the price of one unit in US dollars.
 MODELS = {"fal-ai/bria/background/remove": 0.018}
-POINTS = ("submit", "status", "result", "cancel", "token", "upload", "file", "prices")
+POINTS = ("submit", "status", "stream", "result", "cancel", "token", "upload", "file", "prices")
 MAX_UPLOAD_BYTES = 64 << 20
 #: Data URIs come in the body, a third longer than what they carry.
 MAX_BODY_BYTES = 96 << 20
 MAX_TOKENS = 1_000
+STREAM_STEP_S = 0.1
 TOKEN_LIFE = timedelta(hours=1)
 
-JOB_PATH = re.compile(r"/fal/queue/([^/]+/[^/]+)/requests/([^/]+)(/status|/cancel|/response)?")
+JOB_PATH = re.compile(
+    r"/fal/queue/([^/]+/[^/]+)/requests/([^/]+)(/status|/status/stream|/cancel|/response)?"
+)
 SUBMIT_PATH = re.compile(r"/fal/queue/([^/]+/[^/]+(?:/[^/]+)*)")
 FILES_PATH = "/fal/cdn/files/"
 PLAIN_PATHS = {
@@ -54,6 +61,7 @@ PLAIN_PATHS = {
 }
 JOB_POINTS = {
     ("GET", "/status"): "status",
+    ("GET", "/status/stream"): "stream",
     ("GET", "/response"): "result",
     ("GET", None): "result",
     ("PUT", "/cancel"): "cancel",
@@ -139,11 +147,12 @@ def _queue(fal: Fal) -> list[HTTPRouteHandler]:
         return _about(job, {**_place(fal, job), "status": "IN_QUEUE"} | _position(fal, job))
 
     @get("/fal/queue/{path:path}")
-    async def look(request: AnyRequest) -> Response[dict[str, Any]]:
+    async def look(request: AnyRequest) -> Response[Any]:
         job, point = _find(fal, request)
-        if point == "status":
-            return _status(fal, job, request.query_params.get("logs", "0"))
-        return _result(job)
+        logs = request.query_params.get("logs", "0")
+        if point == "stream":
+            return ServerSentEvent(_statuses(fal, job, logs))
+        return _result(job) if point == "result" else _about(job, *_status(fal, job, logs))
 
     @put("/fal/queue/{path:path}")
     async def cancel(request: AnyRequest) -> Response[dict[str, Any]]:
@@ -278,18 +287,31 @@ def _find(fal: Fal, request: AnyRequest) -> tuple[Job, str]:
     raise HTTPException(status_code=404, detail="Request not found")
 
 
-def _status(fal: Fal, job: Job, logs: str) -> Response[dict[str, Any]]:
+async def _statuses(fal: Fal, job: Job, logs: str) -> AsyncIterator[str]:
+    """The status each time it changes, until the job has ended."""
+    before = None
+    while before is None or job.ended is None:
+        fal.jobs.advance(job)
+        told, _ = _status(fal, job, logs)
+        if told != before:
+            yield json.dumps(told)
+        before = told
+        await asyncio.sleep(STREAM_STEP_S)
+
+
+def _status(fal: Fal, job: Job, logs: str) -> tuple[dict[str, Any], int]:
+    """What is told of a job as it stands, and the HTTP status it is told with."""
     told: dict[str, Any] = {"status": job.status, **_place(fal, job)}
     if job.status == "IN_QUEUE":
-        return _about(job, told | _position(fal, job), 202)
+        return told | _position(fal, job), 202
     told["logs"] = fal.jobs.logs(job) if logs.lower() in ("1", "true") else None
     if job.ended is None:
-        return _about(job, told, 202)
+        return told, 202
     worked_s = 0.0 if job.started is None else job.ended - job.started
     told["metrics"] = {"inference_time": round(worked_s, 3)}
     if job.failure is not None and job.failure.platform is not None:
         told["error"], told["error_type"] = job.failure.platform
-    return _about(job, told)
+    return told, 200
 
 
 def _result(job: Job) -> Response[dict[str, Any]]:

@@ -168,12 +168,12 @@ class Jobs:
         job = self._jobs.get(job_id)
         if job is None or (job.app, job.key_id) != (app, key_id):
             return None
-        self._advance(job)
+        self.advance(job)
         return job
 
     def all(self) -> list[Job]:
         for job in self._jobs.values():
-            self._advance(job)
+            self.advance(job)
         return list(self._jobs.values())
 
     def cancel(self, job: Job) -> None:
@@ -214,7 +214,8 @@ class Jobs:
             if at_s <= worked_s
         ]
 
-    def _advance(self, job: Job) -> None:
+    def advance(self, job: Job) -> None:
+        """Let the time that has passed have its effect."""
         now = time.monotonic()
         starts = job.submitted + job.pace.queue_s
         given_up = job.submitted + job.start_limit_s
