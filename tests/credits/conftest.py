@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from tests.credits.machine import PEOPLE
+from tests.credits.racing import Arena
+from tests.credits.script import Stage, watching
+from tests.credits.theatre import Theatre
 
 from funmagic.core.db import Database
 from funmagic.core.ids import new_id
@@ -59,3 +64,35 @@ def books(db: Database) -> BooksOf:
             return [found for found in await reconcile(s) if found.kind != "task_hold"]
 
     return differences
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """A loop of our own: Hypothesis calls plain functions, and those wait for PostgreSQL."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(runner: asyncio.Runner, database_url: str) -> Iterator[Stage]:
+    connection = runner.run(watching(database_url))
+    people = [UUID(int=number + 1) for number in range(PEOPLE)]
+    users = [(person, f"{person}@example.com") for person in people]
+    runner.run(connection.executemany("INSERT INTO users (id, email) VALUES ($1, $2)", users))
+    yield Stage(runner, connection, people)
+    runner.run(connection.close())
+
+
+@pytest.fixture
+def arena(runner: asyncio.Runner, database_url: str) -> Iterator[Arena]:
+    watcher, database = runner.run(watching(database_url)), Database(database_url, pool_size=2)
+    yield Arena(runner, database, watcher)
+    runner.run(database.close())
+    runner.run(watcher.close())
+
+
+@pytest.fixture
+def theatre(runner: asyncio.Runner, database_url: str) -> Iterator[Theatre]:
+    opened = Theatre(runner, database_url, runner.run(watching(database_url)))
+    yield opened
+    opened.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.credits.acting import REFUSED, act_by_service, perform, refusal
-from tests.credits.machine import HOLDS, PEOPLE, Machine, Wish, kind_of, parts, wishes
+from tests.credits.machine import PEOPLE, Machine, Wish, amount_of, kind_of, numbers, wishes
 from tests.credits.model import Answer, Ledger, Verb
-from tests.credits.script import Written, books_of, check_entries, read_entries
+from tests.credits.script import Written, books_now, books_of, check_entries, read_entries
 
 from funmagic.core.db import Database
 from funmagic.core.ids import new_id
@@ -84,7 +84,7 @@ class Arena:
 
     async def books(self, people: list[UUID]) -> Any:
         """What the database says of these people's books now."""
-        return json.loads(await self._watcher.fetchval("SELECT pg_temp.books($1)", people))
+        return await books_now(self._watcher, people)
 
     async def written(self, people: list[UUID]) -> Written:
         return await read_entries(self._watcher, people)
@@ -101,7 +101,7 @@ class Racing(Machine):
 
     def __init__(self, arena: Arena) -> None:
         people = arena.runner.run(arena.welcome())
-        super().__init__(people, [new_id() for _ in range(HOLDS)], f"{people[0]}:")
+        super().__init__(people, new_id(), f"{people[0]}:")
         self._arena = arena
         self._people = people
 
@@ -114,12 +114,19 @@ class Racing(Machine):
         verb = self.verb(wish)
         self._both(verb, verb, keep)
 
+    @rule(wish=wishes, keep=st.booleans())
+    def for_two_people_at_once(self, wish: Wish, keep: bool) -> None:
+        """One key or hold for two accounts, which share no lock."""
+        verb = self.verb(wish)
+        other = self._people[wish.person - 1]
+        self._both(verb, replace(verb, user=other), keep)
+
     @precondition(lambda self: self.ledger.holds)
-    @rule(hold=st.integers(0, HOLDS - 2), part=parts, keep=st.booleans(), swap=st.booleans())
-    def ends_at_once(self, hold: int, part: Any, keep: bool, swap: bool) -> None:
+    @rule(hold=numbers, lot=st.integers(30, 94), keep=st.booleans(), swap=st.booleans())
+    def ends_at_once(self, hold: int, lot: int, keep: bool, swap: bool) -> None:
         """A capture and a release of one hold."""
         ends = [
-            self.verb(Wish("capture", number=hold, amount=part)),
+            self.verb(Wish("capture", number=hold, amount=amount_of("capture", lot))),
             self.verb(Wish("release", number=hold)),
         ]
         self._both(ends[swap], ends[not swap], keep)

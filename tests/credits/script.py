@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from tests.credits.machine import HOLDS, Machine, kind_of
+from tests.credits.machine import Machine, kind_of
 from tests.credits.model import Answer, Entry, Ledger, Refusal, Verb
 
 # What the books of these people say: accounts, holds, the entries of each type with their sums.
@@ -90,6 +90,19 @@ Written = tuple[dict[UUID, list[Entry]], list[Any]]
 
 # A play leaves nothing but dead rows; after these many they are cleared away.
 PLAYS_A_CLEANING: Final = 40
+
+
+async def watching(database_url: str) -> asyncpg.Connection:
+    """A connection that knows the scripts."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(BOOKS)
+    await connection.execute(PLAY)
+    return connection
+
+
+async def books_now(connection: asyncpg.Connection, people: list[UUID]) -> Any:
+    """What the database's books of these people say; ``books_of`` is the model's word for it."""
+    return json.loads(await connection.fetchval("SELECT pg_temp.books($1)", people))
 
 
 class Stage:
@@ -196,7 +209,7 @@ class Scripted(Machine):
     """Calls are only noted; in the end they are played as one script."""
 
     def __init__(self, stage: Stage) -> None:
-        super().__init__(stage.people, [UUID(int=number) for number in range(HOLDS)], "key ")
+        super().__init__(stage.people, UUID(int=1 << 64), "key ")
         self._stage = stage
         self._expected: list[Any] = []
 
