@@ -1,0 +1,90 @@
+"""A worker told to stop: it takes nothing more, hands over what waits, and is gone in time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import pytest
+from tests.chaos.nursery import Nursery
+from tests.chaos.truths import assert_books_are_right, assert_delivered_once
+from tests.conftest import MakeUser, Site
+from tests.tasks.runs import create, ended
+from tests.uploads import upload
+from tests.vendors import FalControl
+
+from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
+
+LONG_LEASE_S = 60.0
+GONE_WITHIN_S = 15.0
+
+
+async def until_jobs(fal: FalControl, number: int) -> None:
+    for _ in range(300):
+        if len(await fal.jobs()) >= number:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the vendor was not asked")
+
+
+@pytest.mark.hazard("S9")
+async def test_a_stopping_worker_hands_over_what_the_vendor_works_on(
+    site: Site,
+    fal: FalControl,
+    nursery: Nursery,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+) -> None:
+    """With leases as long as these, only a hand-over lets the next worker have it at once."""
+    lasting = settings.model_copy(update={"lease_s": LONG_LEASE_S})
+    await fal.pace(work_s=6)
+    async with site.browser(await make_user()) as browser:
+        photo = await upload(browser, astronaut)
+        asked = [(await create(browser, photo)).json()["taskId"] for _ in range(3)]
+        first = await nursery.start(lasting)  # takes two at once; the third still waits
+        await until_jobs(fal, 2)
+        began = time.monotonic()
+        await nursery.send_signal(first, signal.SIGTERM)
+        assert (await nursery.wait(first)).status == 0
+        assert time.monotonic() - began < GONE_WITHIN_S
+        async with nursery.worker(lasting):
+            tasks = [await ended(browser, task_id, wait_s=LONG_LEASE_S / 2) for task_id in asked]
+    for task in tasks:
+        await assert_delivered_once(resources, task)
+    assert len(await fal.jobs()) == 3, "nobody was asked twice"
+    await assert_books_are_right(resources)
+
+
+@pytest.mark.hazard("S9")
+async def test_a_worker_stopped_while_it_asks_learns_the_answer_first(
+    site: Site,
+    fal: FalControl,
+    nursery: Nursery,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+) -> None:
+    """A create is under way when the worker is told to stop: its handle is kept."""
+    await fal.fault("submit", delayS=1.5)
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        first = await nursery.start(settings)
+        await until_asked(fal)
+        await nursery.send_signal(first, signal.SIGTERM)
+        assert (await nursery.wait(first)).status == 0
+        async with nursery.worker(settings):
+            await assert_delivered_once(resources, await ended(browser, task_id, wait_s=30))
+    assert len(await fal.jobs()) == 1
+
+
+async def until_asked(fal: FalControl) -> None:
+    for _ in range(300):
+        if any(request["at"] == "submit" for request in await fal.requests()):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the vendor was not asked")
