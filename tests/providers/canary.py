@@ -70,9 +70,12 @@ def redirect(location: str, status: int = 302) -> Script:
 
 @asynccontextmanager
 async def canary(
-    script: Script | None = None, tls: ssl.SSLContext | None = None
+    script: Script | None = None, tls: ssl.SSLContext | None = None, *, lingers: bool = False
 ) -> AsyncIterator[Canary]:
-    """A server that by default answers everything with a perfect PNG: who reaches it has a file."""
+    """A server that by default answers everything with a perfect PNG: who reaches it has a file.
+
+    One that ``lingers`` keeps a connection after its answer and drops it at the next request.
+    """
     answer = script or whole()
     place = Canary(port=0)
     talks: set[asyncio.Task[None]] = set()
@@ -88,8 +91,11 @@ async def canary(
             pairs = (line.partition(":") for line in rest if line)
             headers = {name.lower(): value.strip() for name, _, value in pairs}
             visit = Visit(first.split(" ")[1], headers, writer)
+            await reader.readexactly(int(headers.get("content-length", 0)))
             place.visits.append(visit)
             await answer(visit)
+            if lingers:
+                await reader.read(1)
         writer.transport.abort() if talk.cancelling() else writer.close()
         with suppress(OSError):
             await writer.wait_closed()
