@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
@@ -116,6 +117,21 @@ class Machine(RuleBasedStateMachine):
     def again(self, back: int) -> None:
         """The same call as one made before, whatever has happened since."""
         self.call(self.made[-1 - back % len(self.made)])
+
+    @precondition(lambda self: self.made)
+    @rule(back=st.integers(0, 9), detail=st.sampled_from(["amount", "user", "type", "reference"]))
+    def again_but(self, back: int, detail: str) -> None:
+        """A call made before, with the same key, for something else."""
+        verb = self.made[-1 - back % len(self.made)]
+        if detail == "user":
+            verb = replace(verb, user=self._users[self._users[0] == verb.user])
+        elif detail == "type" and verb.kind == "grant":
+            verb = replace(verb, type=GRANTS[verb.type == GRANTS[0]])
+        elif detail == "reference" and verb.kind in ("grant", "take_back"):
+            verb = replace(verb, reference=("order", f"not {verb.reference[1]}"))
+        else:
+            verb = replace(verb, amount=(verb.amount or 0) + 1)
+        self.call(verb)
 
     def call(self, verb: Verb) -> None:
         """Make one call and note it."""
