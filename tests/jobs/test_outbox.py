@@ -83,7 +83,6 @@ async def test_a_job_for_later_is_not_sent_now(resources: Resources) -> None:
     await put(resources, "job-1", not_before=now() + timedelta(seconds=0.6))
     relay = Relay(resources)
     assert await relay.send_due() == 0
-    await dispatch_now(resources, ["job-1"])
     assert await waiting(resources) == []
     await asyncio.sleep(0.7)
     assert await relay.send_due() == 1
@@ -121,7 +120,7 @@ async def test_relays_at_once_share_the_work_and_send_each_job_once(
 async def test_a_job_outlives_a_queue_that_is_down(resources: Resources) -> None:
     await put(resources, "job-1")
     async with without_valkey(resources) as cut_off:
-        await dispatch_now(cut_off, ["job-1"])  # does not raise
+        await dispatch_now(cut_off, QUEUE, "job-1", {"taskId": "job-1"})  # does not raise
         with pytest.raises(Exception, match="connect"):
             await Relay(cut_off).send_due()
         stop = asyncio.Event()
@@ -149,7 +148,7 @@ async def test_what_a_dying_sender_had_taken_is_sent_by_another(
     assert await relay.send_due() == 1
 
 
-async def test_dispatch_sends_the_named_jobs_at_once_and_tells_who_asked(
+async def test_dispatch_sends_one_job_at_once_and_tells_who_asked(
     resources: Resources,
 ) -> None:
     told: list[dict[str, Any]] = []
@@ -157,12 +156,23 @@ async def test_dispatch_sends_the_named_jobs_at_once_and_tells_who_asked(
     async def on_sent(_: AsyncSession, payloads: list[dict[str, Any]]) -> None:
         told.extend(payloads)
 
-    await put(resources, "job-1", "job-2")
-    await dispatch_now(resources, ["job-2"], on_sent=on_sent)
+    with bound_contextvars(request_id="request-0001"):
+        await put(resources, "job-1", "job-2")
+        await dispatch_now(resources, QUEUE, "job-2", {"taskId": "job-2"}, on_sent=on_sent)
     assert await waiting(resources) == ["job-2"]
-    assert told == [{"taskId": "job-2"}]
+    assert told == [{"requestId": "request-0001", "taskId": "job-2"}]
     assert await Relay(resources, on_sent=on_sent).send_due() == 1
-    assert told == [{"taskId": "job-2"}, {"taskId": "job-1"}]
+    assert [payload["taskId"] for payload in told] == ["job-2", "job-1"]
+
+
+async def test_a_job_that_relay_and_dispatch_both_send_is_one_job(resources: Resources) -> None:
+    """Neither waits for the other; the queue knows the id."""
+    await put(resources, "job-1")
+    await asyncio.gather(
+        dispatch_now(resources, QUEUE, "job-1", {"taskId": "job-1"}), Relay(resources).send_due()
+    )
+    assert await waiting(resources) == ["job-1"]
+    assert await unsent(resources) == 0
 
 
 async def test_dispatch_gives_up_on_a_queue_that_hangs(
@@ -175,7 +185,7 @@ async def test_dispatch_gives_up_on_a_queue_that_hangs(
     monkeypatch.setattr(outbox, "DISPATCH_TIMEOUT_S", 0.2)
     await put(resources, "job-1")
     async with asyncio.timeout(2):
-        await dispatch_now(resources, ["job-1"])
+        await dispatch_now(resources, QUEUE, "job-1", {"taskId": "job-1"})
     monkeypatch.undo()
     assert await Relay(resources).send_due() == 1
 

@@ -1,9 +1,9 @@
 """From a committed transaction to the queue, at least once.
 
-A sender takes rows for a few seconds (``taken_until``) and commits; then it sends; then it marks
-them sent. No connection to the queue is waited for inside a transaction, two senders do
-not meet, and what a dying sender had taken comes up again by itself. Sending twice is harmless: the
-queue keeps a job id for a day.
+The relay takes rows for a few seconds (``taken_until``) and commits; then it sends; then it marks
+them sent. No connection to the queue is waited for inside a transaction, two relays do not meet,
+and what a dying one had taken comes up again by itself. Sending twice is harmless: the queue keeps
+a job id for a day.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
+from redis.asyncio import Redis
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.core.ids import new_id
 from funmagic.core.log import logger, request_id
 from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
 from funmagic.jobs.queue import Queue
 from funmagic.jobs.schedule import pause
 
@@ -55,16 +58,11 @@ TAKE_DUE = text("""
                    ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
     RETURNING id, queue, job_id, payload
 """)
-TAKE_NAMED = text("""
-    UPDATE outbox SET taken_until = clock_timestamp() + make_interval(secs => :taken_s)
-     WHERE id IN (SELECT id FROM outbox
-                   WHERE job_id = ANY(:job_ids) AND sent_at IS NULL
-                     AND coalesce(not_before, created_at) <= clock_timestamp()
-                     AND coalesce(taken_until, created_at) <= clock_timestamp()
-                   ORDER BY id FOR UPDATE SKIP LOCKED)
-    RETURNING id, queue, job_id, payload
-""")
 MARK_SENT = text("UPDATE outbox SET sent_at = clock_timestamp() WHERE id = ANY(:ids)")
+MARK_JOB_SENT = text("""
+    UPDATE outbox SET sent_at = clock_timestamp()
+     WHERE queue = :queue AND job_id = :job_id AND sent_at IS NULL
+""")
 GIVE_BACK = text("""
     UPDATE outbox SET taken_until = NULL WHERE id = ANY(:ids) AND sent_at IS NULL
 """)
@@ -94,46 +92,38 @@ def row(
     queue: str, job_id: str, payload: dict[str, Any], *, not_before: datetime | None = None
 ) -> dict[str, Any]:
     """The parameters of ``VALUES``. The id of the request that caused the job goes with it."""
-    cause = request_id()
-    data = payload if cause is None else {"requestId": cause, **payload}
     return {
         "outbox_id": new_id(),
         "queue": queue,
         "job_id": job_id,
-        "payload": json.dumps(data),
+        "payload": json.dumps(_with_cause(payload)),
         "not_before": not_before,
     }
 
 
 async def dispatch_now(
-    resources: Resources, job_ids: Sequence[str], *, on_sent: OnSent | None = None
+    resources: Resources,
+    queue: str,
+    job_id: str,
+    payload: dict[str, Any],
+    *,
+    on_sent: OnSent | None = None,
 ) -> None:
-    """Try to send committed jobs at once. Never raises: the relay sends what is missed."""
-    queues = Queues(resources)
+    """Try to send a job that was just committed at once, as it stands in the outbox.
+
+    Never raises: the relay sends what is missed. It may also send the same job meanwhile, which
+    changes nothing, so the row is not taken first and a person waits for one commit less.
+    """
+    data = _with_cause(payload)
     try:
         async with asyncio.timeout(DISPATCH_TIMEOUT_S):
+            await _queue(resources.settings, queue, resources.redis).add(job_id, data)
             async with resources.db.transaction() as session:
-                rows = (
-                    await session.execute(
-                        TAKE_NAMED, {"job_ids": list(job_ids), "taken_s": TAKEN_S}
-                    )
-                ).all()
-            await _send(resources, queues, rows, on_sent)
+                await session.execute(MARK_JOB_SENT, {"queue": queue, "job_id": job_id})
+                if on_sent is not None:
+                    await on_sent(session, [data])
     except Exception as error:
-        log.warning("dispatch left to the relay", jobs=list(job_ids), error=repr(error))
-
-
-class Queues:
-    """The queues a sender has met, on the process's own Valkey connections."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-        self._met: dict[str, Queue] = {}
-
-    def named(self, name: str) -> Queue:
-        if name not in self._met:
-            self._met[name] = Queue(self._resources.settings, name, redis=self._resources.redis)
-        return self._met[name]
+        log.warning("dispatch left to the relay", job=job_id, error=repr(error))
 
 
 class Relay:
@@ -145,7 +135,6 @@ class Relay:
     def __init__(self, resources: Resources, *, on_sent: OnSent | None = None) -> None:
         self._resources = resources
         self._on_sent = on_sent
-        self._queues = Queues(resources)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until ``stop`` is set; what fails is logged and tried again."""
@@ -171,7 +160,7 @@ class Relay:
         async with self._resources.db.transaction() as session:
             rows = (await session.execute(TAKE_DUE, {"taken_s": TAKEN_S, "batch": BATCH})).all()
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            await _send(self._resources, self._queues, rows, self._on_sent)
+            await _send(self._resources, rows, self._on_sent)
         return len(rows)
 
 
@@ -181,16 +170,15 @@ async def purge(resources: Resources) -> None:
         await session.execute(PURGE, {"keep_s": KEEP_SENT_S})
 
 
-async def _send(
-    resources: Resources, queues: Queues, rows: Sequence[Row[Any]], on_sent: OnSent | None
-) -> None:
+async def _send(resources: Resources, rows: Sequence[Row[Any]], on_sent: OnSent | None) -> None:
     """Send taken rows and mark them; what could not be sent is given back before raising."""
     if not rows:
         return
     sent: list[Row[Any]] = []
     try:
         for row in sorted(rows, key=lambda row: row.id.int):
-            await queues.named(row.queue).add(row.job_id, row.payload)
+            queue = _queue(resources.settings, row.queue, resources.redis)
+            await queue.add(row.job_id, row.payload)
             sent.append(row)
     finally:
         unsent = [row.id for row in rows if row not in sent]
@@ -201,3 +189,14 @@ async def _send(
                     await on_sent(session, [row.payload for row in sent])
             if unsent:
                 await session.execute(GIVE_BACK, {"ids": unsent})
+
+
+@lru_cache(maxsize=8)
+def _queue(settings: Settings, name: str, redis: Redis) -> Queue:
+    """A queue on the process's own connections; a new one reads all of BullMQ's scripts."""
+    return Queue(settings, name, redis=redis)
+
+
+def _with_cause(payload: dict[str, Any]) -> dict[str, Any]:
+    cause = request_id()
+    return payload if cause is None else {"requestId": cause, **payload}

@@ -134,6 +134,11 @@ def job_id(task_id: UUID, attempt: int) -> str:
     return f"{task_id}-{attempt}"
 
 
+def first_job(task_id: UUID) -> dict[str, Any]:
+    """What the queue is told of a new task."""
+    return {"taskId": str(task_id), "attempt": 1}
+
+
 async def create(
     session: AsyncSession, user: User, new: NewTask, *, idempotency_key: str | None = None
 ) -> Created:
@@ -223,7 +228,9 @@ async def latest_of(session: AsyncSession, user: User, tool_slug: str) -> Task |
 
 async def dispatch(resources: Resources, task_id: UUID) -> None:
     """Hand a committed task to the queue at once. Never raises: the relay sends what is missed."""
-    await outbox.dispatch_now(resources, [job_id(task_id, 1)], on_sent=note_sent)
+    await outbox.dispatch_now(
+        resources, QUEUE, job_id(task_id, 1), first_job(task_id), on_sent=note_sent
+    )
 
 
 def image_ids(step: Step, input_values: dict[str, Any]) -> list[UUID]:
@@ -271,7 +278,7 @@ async def _insert(
         "step_id": order.step.id,
         "created": json.dumps({"stepId": order.step.id}),
         "hold_description": HOLD_DESCRIPTION,
-        **outbox.row(QUEUE, job_id(task_id, 1), {"taskId": str(task_id), "attempt": 1}),
+        **outbox.row(QUEUE, job_id(task_id, 1), first_job(task_id)),
     }
     with credits.ledger_errors():
         inserted = (await session.execute(CREATE, values)).one_or_none()
