@@ -1,13 +1,15 @@
-"""The local provider, opened on the real model; a certificate of this machine's own."""
+"""The local provider on the real model; simulated vendors; a certificate of this machine's own."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.providers.fal_desk import Desk, control_of, desk_at
+from tests.vendors import FalControl
 
 from funmagic.core.clock import now
 from funmagic.core.ids import new_id
@@ -21,6 +23,7 @@ from funmagic.providers.contract import (
     Options,
     Place,
 )
+from funmagic.simulators.server import Running, running
 from funmagic.simulators.tls import Certificate, certificate_in
 
 PHOTOS = Path(__file__).parent.parent / "photos"
@@ -92,3 +95,23 @@ def tls(certificate: Certificate) -> ssl.SSLContext:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(models_dir=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Running]:
+    """Every simulated vendor, over TLS, in a process of its own."""
+    with running(tls=True) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+async def fal_control(simulators: Running) -> AsyncIterator[FalControl]:
+    async with control_of(simulators) as control:
+        yield control
+
+
+@pytest.fixture
+async def desk(simulators: Running, fal_control: FalControl, tmp_path: Path) -> AsyncIterator[Desk]:
+    """fal's adapter at a fresh simulated fal."""
+    async with desk_at(simulators, fal_control, tmp_path) as opened:
+        yield opened
