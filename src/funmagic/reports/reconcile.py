@@ -1,4 +1,4 @@
-"""Prove the books: accounts, entries, holds and tasks must tell one story.
+"""Prove the books: accounts, entries, holds, tasks and calls to vendors must tell one story.
 
 Nothing is repaired here. A difference is printed for a person; the remedy is itself a booking.
 """
@@ -110,11 +110,34 @@ TASK_HOLDS = text("""
            END, false)
      LIMIT :limit
 """)
+STEP_CALLS = text("""
+    SELECT step.task_id, format('1 answered call of %s', step.step_id),
+           format('%s answered', count(call.id))
+      FROM task_steps AS step
+      LEFT JOIN provider_calls AS call
+             ON call.task_id = step.task_id AND call.step_id = step.step_id
+            AND call.state = 'done'
+     WHERE step.status = 'completed'
+     GROUP BY step.task_id, step.step_id
+    HAVING count(call.id) <> 1
+     LIMIT :limit
+""")
+OPEN_CALLS = text("""
+    SELECT call.task_id, 'no open call of an ended task',
+           format('call %s of %s: %s', call.call_no, call.step_id, call.state)
+      FROM provider_calls AS call
+      LEFT JOIN tasks AS task ON task.id = call.task_id
+     WHERE call.state IN ('intent', 'submitted')
+       AND (task.id IS NULL OR task.status IN ('completed', 'failed'))
+     LIMIT :limit
+""")
 CHECKS: Final[tuple[tuple[str, TextClause], ...]] = (
     ("account_sum", ACCOUNT_SUMS),
     ("reserved_sum", OPEN_HOLD_SUMS),
     ("hold_entries", HOLD_ENTRIES),
     ("task_hold", TASK_HOLDS),
+    ("step_calls", STEP_CALLS),
+    ("open_call", OPEN_CALLS),
 )
 
 CHAIN = text("""
