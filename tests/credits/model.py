@@ -71,12 +71,18 @@ class Entry:
         )
 
 
+Sums = tuple[int, int, int, int]
+
+
 @dataclass(slots=True)
 class Account:
+    """``sums`` of each type of entry: how many, and what they change the three figures by."""
+
     balance: int = 0
     reserved: int = 0
     owed: int = 0
     entries: list[Entry] = field(default_factory=list)
+    sums: dict[str, Sums] = field(default_factory=dict)
 
     @property
     def available(self) -> int:
@@ -116,7 +122,7 @@ class Ledger:
 
     def copy(self) -> Ledger:
         accounts = {
-            user: Account(one.balance, one.reserved, one.owed, list(one.entries))
+            user: Account(one.balance, one.reserved, one.owed, [*one.entries], {**one.sums})
             for user, one in self.accounts.items()
         }
         return Ledger(accounts, dict(self.holds), dict(self.keys))
@@ -256,6 +262,10 @@ class Ledger:
             key,
         )
         account.entries.append(entry)
+        number, amounts, reserved, owed = account.sums.get(type, (0, 0, 0, 0))
+        account.sums[type] = (
+            number + 1, amounts + amount, reserved + reserved_delta, owed + owed_delta
+        )  # fmt: skip
         if key is not None:
             self.keys[key] = entry
         return entry

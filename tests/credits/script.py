@@ -7,6 +7,7 @@ rolled back in the end, so fifty verbs cost one round trip and leave nothing.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 from collections import Counter, defaultdict
@@ -170,21 +171,15 @@ def check_entries(written: Written, ledger: Ledger) -> None:
 
 def books_of(ledger: Ledger) -> list[Any]:
     """What ``BOOKS`` must answer where the database's books are the model's."""
-    accounts: dict[str, list[int]] = {}
-    sums: dict[str, list[int]] = {}
-    for user, account in ledger.accounts.items():
-        accounts[str(user)] = [
-            account.balance, account.reserved, account.owed, len(account.entries)
-        ]  # fmt: skip
-        for entry in account.entries:
-            of_type = sums.setdefault(f"{user} {entry.type}", [0, 0, 0, 0])
-            of_type[0] += 1
-            of_type[1] += entry.amount
-            of_type[2] += entry.reserved_delta
-            of_type[3] += entry.owed_delta
+    accounts, sums = {}, {}
+    for user, one in ledger.accounts.items():
+        name = _name(user)
+        accounts[name] = [one.balance, one.reserved, one.owed, len(one.entries)]
+        for type, of_type in one.sums.items():
+            sums[f"{name} {type}"] = [*of_type]
     holds = {
-        hold_id: [str(one.user), one.amount, one.captured, one.state]
-        for hold_id, one in ledger.holds.items()
+        hold_id: [_name(hold.user), hold.amount, hold.captured, hold.state]
+        for hold_id, hold in ledger.holds.items()
     }
     return [accounts or None, holds or None, sums or None]
 
@@ -196,6 +191,11 @@ def outcome(answer: Answer) -> Any:
     if isinstance(answer, Refusal):
         return answer.value
     return asdict(answer)
+
+
+@functools.cache
+def _name(user: UUID) -> str:
+    return str(user)
 
 
 def _call(verb: Verb) -> list[Any]:
