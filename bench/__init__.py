@@ -1,0 +1,1 @@
+"""Side-by-side measurements, peers included. Run by `bin/bench`; see docs/benchmarks.md."""
