@@ -159,6 +159,7 @@ def web(host: str, port: int) -> None:
             proxy_headers=False,  # TRUSTED_PROXIES decides, in the application
             server_header=False,
             timeout_graceful_shutdown=WEB_SHUTDOWN_S,
+            ws="none",  # live progress is Server-Sent Events
         )
     )
     server.run()

@@ -126,6 +126,30 @@ async def test_a_worker_killed_while_the_vendor_answers_a_create(
     await assert_books_are_right(resources)
 
 
+@pytest.mark.hazard("M10")
+async def test_a_second_kill_in_the_gap_ends_the_task_unpaid(
+    site: Site,
+    fal: FalControl,
+    nursery: Nursery,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+) -> None:
+    """One more create is made where a call's fate is unknown, and never a third."""
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        for _ in range(2):
+            victim = await nursery.start(settings, IN_THE_GAP[0])
+            assert (await nursery.wait(victim)).killed
+        async with nursery.worker(settings):
+            task = await ended(browser, task_id, wait_s=RESUMED_WITHIN_S)
+    assert (task["status"], task["error"]["type"]) == ("failed", "provider_error")
+    assert (task["receipt"]["charged"], task["receipt"]["released"]) == (0, 5)
+    assert len(await fal.jobs()) == 2
+    await assert_books_are_right(resources)
+
+
 @pytest.mark.hazard("M6")
 @pytest.mark.timeout(rounds(120, 7200))
 async def test_workers_killed_at_any_moment_one_after_another(

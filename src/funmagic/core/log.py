@@ -55,7 +55,7 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for noisy in ("botocore", "aiobotocore", "asyncio", "httpx", "urllib3"):
+    for noisy in ("botocore", "aiobotocore", "asyncio", "httpx", "httpcore", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
