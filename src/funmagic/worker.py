@@ -55,14 +55,7 @@ async def run(settings: Settings) -> None:
 async def work(resources: Resources, stop: asyncio.Event) -> None:
     """Consume, relay and reconcile until ``stop`` is set."""
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    registry.open(
-        Place(
-            models_dir=resources.settings.models_dir,
-            parallel_calls=resources.settings.worker_concurrency,
-            loopback_allowed=bool(resources.settings.simulators_url),
-            ca_file=resources.settings.simulators_ca_file,
-        )
-    )
+    registry.open(place_of(resources.settings))
     engine = Engine(resources, owner)
     queue = Queue(resources.settings, QUEUE)
 
@@ -89,3 +82,13 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
         stop.set()
     await queue.close()
     log.info("worker stopped", owner=owner)
+
+
+def place_of(settings: Settings) -> Place:
+    """What a worker lends to its adapters."""
+    return Place(
+        models_dir=settings.models_dir,
+        parallel_calls=settings.worker_concurrency,
+        loopback_allowed=bool(settings.simulators_url),
+        ca_file=settings.simulators_ca_file,
+    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from tests.chaos.nursery import Nursery
 from tests.chaos.truths import assert_books_are_right, assert_delivered_once
 from tests.conftest import MakeUser, Site
@@ -14,9 +16,14 @@ from tests.tasks.runs import create, ended
 from tests.uploads import upload
 from tests.vendors import FalControl
 
+from funmagic import worker
 from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
+from funmagic.providers import registry
+from funmagic.tasks.engine import Engine
 
+STATUSES = text("SELECT status FROM tasks")
+CALL_STATES = text("SELECT state FROM provider_calls")
 LONG_LEASE_S = 60.0
 GONE_WITHIN_S = 15.0
 
@@ -51,6 +58,8 @@ async def test_a_stopping_worker_hands_over_what_the_vendor_works_on(
         await nursery.send_signal(first, signal.SIGTERM)
         assert (await nursery.wait(first)).status == 0
         assert time.monotonic() - began < GONE_WITHIN_S
+        async with resources.db.transaction() as session:
+            assert set((await session.execute(STATUSES)).scalars()) == {"queued"}
         async with nursery.worker(lasting):
             tasks = [await ended(browser, task_id, wait_s=LONG_LEASE_S / 2) for task_id in asked]
     for task in tasks:
@@ -77,6 +86,34 @@ async def test_a_worker_stopped_while_it_asks_learns_the_answer_first(
         await until_asked(fal)
         await nursery.send_signal(first, signal.SIGTERM)
         assert (await nursery.wait(first)).status == 0
+        async with nursery.worker(settings):
+            await assert_delivered_once(resources, await ended(browser, task_id, wait_s=30))
+    assert len(await fal.jobs()) == 1
+
+
+@pytest.mark.hazard("M10")
+async def test_a_worker_interrupted_while_it_asks_keeps_the_handle(
+    site: Site,
+    fal: FalControl,
+    nursery: Nursery,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+) -> None:
+    """Its patience is over and the job is taken out of its hands, amid a create."""
+    await fal.fault("submit", delayS=1.0)
+    registry.open(worker.place_of(settings))
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        running = asyncio.create_task(Engine(resources, "tests").run(UUID(task_id), 1))
+        await until_asked(fal)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        async with resources.db.transaction() as session:
+            assert await session.scalar(CALL_STATES) == "submitted"
+            assert await session.scalar(STATUSES) == "queued"
         async with nursery.worker(settings):
             await assert_delivered_once(resources, await ended(browser, task_id, wait_s=30))
     assert len(await fal.jobs()) == 1

@@ -95,6 +95,7 @@ async def test_a_task_whose_worker_is_killed_is_finished_by_another_and_charged_
         assert await session.scalar(usages) == 1
 
 
+@pytest.mark.hazard("S14")
 async def test_a_queue_that_forgets_everything_loses_no_task(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
 ) -> None:
@@ -157,6 +158,7 @@ async def test_a_worker_that_lost_its_lease_can_write_nothing(
             await settlement.fail(session, second, failure)
 
 
+@pytest.mark.hazard("S14")
 async def test_a_task_that_waits_for_another_attempt_keeps_its_place(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
 ) -> None:
