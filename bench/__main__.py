@@ -21,17 +21,17 @@ PARTS = {"creates": creates.run, "latency": latency.run, "throughput": throughpu
 def main(only: str | None) -> None:
     """Measure FunMagic next to its peers. Takes two to four minutes; keeps nothing."""
     began = time.monotonic()
-    print(_machine())
-    with servers() as environment:
-        migrate(environment)
-        uvloop.run(measure(environment, [only] if only else list(PARTS)))
+    print(_machine(), flush=True)
+    for part in [only] if only else list(PARTS):
+        with servers() as environment:  # one part's leavings are no load on the next
+            migrate(environment)
+            uvloop.run(measure(environment, part))
     print(f"\nMeasured in {time.monotonic() - began:.0f} s. {_load()}")
 
 
-async def measure(environment: dict[str, str], parts: list[str]) -> None:
+async def measure(environment: dict[str, str], part: str) -> None:
     async with ground(environment) as here:
-        for part in parts:
-            print("\n" + await PARTS[part](here), flush=True)
+        print("\n" + await PARTS[part](here), flush=True)
 
 
 def _machine() -> str:
