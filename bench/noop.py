@@ -43,6 +43,7 @@ class NoopAdapter(Adapter):
     repeatable = True
 
     async def submit(self, request: Request, call: Call) -> Answer:
+        await call.begin()
         return Finished(Result(files=()))
 
     async def poll(self, handle: Mapping[str, Any], call: Call) -> Answer:

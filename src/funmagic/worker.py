@@ -23,12 +23,12 @@ from funmagic.jobs.schedule import Every
 from funmagic.providers import registry
 from funmagic.providers.contract import Place
 from funmagic.tasks.engine import Engine
-from funmagic.tasks.reconciler import reconcile
+from funmagic.tasks.reconciler import ask_vendors, reconcile
 from funmagic.tasks.service import QUEUE, note_sent
 
 log = logger(__name__)
 
-DRAIN_TIMEOUT_S = 20.0
+DRAIN_TIMEOUT_S = 12.0
 
 
 def main() -> None:
@@ -72,14 +72,21 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(relay.run(stop))
         group.create_task(
-            Every(
-                resources.settings.reconcile_every_s, lambda: reconcile(resources, queue, engine)
-            ).run(stop)
+            Every(resources.settings.reconcile_every_s, lambda: reconcile(resources, queue)).run(
+                stop
+            )
+        )
+        asking = group.create_task(
+            Every(resources.settings.reconcile_every_s, lambda: ask_vendors(resources, engine)).run(
+                stop
+            )
         )
         await consumer.run(stop)
         engine.stop()
+        asking.cancel()
         await consumer.drain(DRAIN_TIMEOUT_S)
         stop.set()
+    await engine.close()
     await queue.close()
     log.info("worker stopped", owner=owner)
 

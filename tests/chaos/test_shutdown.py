@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,9 +18,11 @@ from tests.uploads import upload
 from tests.vendors import FalControl
 
 from funmagic import worker
+from funmagic.core.db import DatabaseAway
 from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
-from funmagic.providers import registry
+from funmagic.providers import calls, registry
+from funmagic.tasks import calling
 from funmagic.tasks.engine import Engine
 
 STATUSES = text("SELECT status FROM tasks")
@@ -119,9 +122,62 @@ async def test_a_worker_interrupted_while_it_asks_keeps_the_handle(
     assert len(await fal.jobs()) == 1
 
 
-async def until_asked(fal: FalControl) -> None:
+@pytest.mark.hazard("M10")
+async def test_a_worker_that_lost_its_lease_while_it_uploads_makes_no_job(
+    site: Site,
+    fal: FalControl,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+) -> None:
+    await fal.fault("upload", delayS=1.0)
+    registry.open(worker.place_of(settings))
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        running = asyncio.create_task(Engine(resources, "tests").run(UUID(task_id), 1))
+        await until_asked(fal, "upload")
+        async with resources.db.transaction() as session:
+            await session.execute(text("UPDATE tasks SET fence = fence + 1"))
+        await running
+    assert await fal.jobs() == []
+    async with resources.db.transaction() as session:
+        assert await session.scalar(CALL_STATES) is None
+
+
+@pytest.mark.hazard("M10")
+async def test_a_handle_is_written_as_soon_as_the_database_is_back(
+    site: Site,
+    fal: FalControl,
+    make_user: MakeUser,
+    resources: Resources,
+    settings: Settings,
+    astronaut: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = 0
+    submitted = calls.submitted
+
+    async def away_at_first(*arguments: Any) -> bool:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise DatabaseAway("restarting")
+        return await submitted(*arguments)
+
+    monkeypatch.setattr(calls, "submitted", away_at_first)
+    monkeypatch.setattr(calling, "NOTE_PAUSE_S", 0.1)
+    registry.open(worker.place_of(settings))
+    async with site.browser(await make_user()) as browser:
+        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
+        await Engine(resources, "tests").run(UUID(task_id), 1)
+        await assert_delivered_once(resources, await ended(browser, task_id))
+    assert (tries, len(await fal.jobs())) == (3, 1)
+
+
+async def until_asked(fal: FalControl, at: str = "submit") -> None:
     for _ in range(300):
-        if any(request["at"] == "submit" for request in await fal.requests()):
+        if any(request["at"] == at for request in await fal.requests()):
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the vendor was not asked")

@@ -175,3 +175,16 @@ async def test_a_refusal_is_told_as_one(fal: FalControl, resources: Resources, r
         call = (await session.execute(CALLS)).one()
     assert (call.state, call.error_trouble) == ("failed", "refused")
     await assert_books_are_right(resources)
+
+
+async def test_words_the_database_does_not_take_do_not_hold_the_credits(
+    fal: FalControl, resources: Resources, run: Any
+) -> None:
+    detail = [{"loc": ["body"], "type": "image_load_error", "msg": "half a \x00 file"}]
+    await fal.fault("result", status=422, body={"detail": detail})
+    task = await run()
+    assert (task["error"]["type"], task["receipt"]["released"]) == ("invalid_input", 5)
+    async with resources.db.transaction() as session:
+        call = (await session.execute(CALLS)).one()
+    assert "half a file" in call.error_message.replace("  ", " ")
+    assert len(await fal.jobs()) == 1

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,6 +127,22 @@ async def test_health_is_answered(adapter: Adapter, connect: Connect) -> None:
 async def test_without_its_key_an_adapter_says_so(adapter: Adapter, connect: Connect) -> None:
     keyless = Connection(base_url=connect(adapter).base_url)
     assert (await adapter.check_health(keyless)).ok is False
+
+
+@every_offer
+async def test_no_job_is_made_that_must_not_be_made_any_more(
+    adapter: Adapter, capability: Capability, offer: Offer, tmp_path: Path, connect: Connect
+) -> None:
+    class NotAnyMore(Exception):
+        pass
+
+    async def refuse() -> None:
+        raise NotAnyMore
+
+    request = REQUESTS[capability](tmp_path)
+    call = replace(make_call(tmp_path, offer, [], connect(adapter)), begin=refuse)
+    with pytest.raises(NotAnyMore):
+        await adapter.submit(request, call)
 
 
 @every_offer

@@ -163,19 +163,18 @@ async def test_a_task_that_waits_for_another_attempt_keeps_its_place(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
 ) -> None:
     queue = Queue(resources.settings, QUEUE, redis=resources.redis)
-    engine = Engine(resources, "tests")
     async with site.browser(await make_user()) as browser:
         task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
         async with resources.db.transaction() as session:
             held = await claims.claim(session, UUID(task_id), 1, owner="dead", lease_s=0.1)
         assert held is not None
         await asyncio.sleep(0.2)
-        await reconcile(resources, queue, engine)
+        await reconcile(resources, queue)
         assert (await task_row(resources, task_id))[:2] == ("queued", 2)
         await Relay(resources).send_due()
         async with resources.db.transaction() as session:
             await session.execute(text("UPDATE tasks SET queued_at = now() - interval '1 hour'"))
-        await reconcile(resources, queue, engine)
+        await reconcile(resources, queue)
         assert (await task_row(resources, task_id))[:2] == ("queued", 2), "its job still waits"
         async with worker_here(resources):
             assert (await ended(browser, task_id, wait_s=30))["status"] == "completed"

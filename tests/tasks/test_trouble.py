@@ -88,4 +88,4 @@ async def test_a_provider_that_never_answers_is_given_up_at_the_deadline(
         "type": "provider_timeout",
         "message": "AI service timed out. Credits refunded.",
     }
-    assert calls == [("abandoned", "timeout", "no answer by the deadline")]
+    assert calls == [("failed", "timeout", "no answer by the deadline")]

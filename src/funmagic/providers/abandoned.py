@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from funmagic.core.clock import now
-from funmagic.core.errors import Unavailable
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.providers import calls, registry
-from funmagic.providers.contract import Call, Capability, Finished, ProviderError
+from funmagic.providers.contract import Call, Capability, Finished, ProviderError, Trouble
 from funmagic.providers.models import ProviderCall
 
 log = logger(__name__)
@@ -26,12 +25,15 @@ async def book_costs(resources: Resources) -> None:
     """Ask the vendors of calls that are due, and book what has ended. Safe to run twice."""
     async with resources.db.transaction() as session:
         due = await calls.take_unasked(session, BATCH)
-    for call in due:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await _book(resources, call)
-        except (TimeoutError, Unavailable, registry.BrokenCredentials, KeyError) as error:
-            log.warning("cost of an abandoned call unknown", call=str(call.id), error=repr(error))
+    await asyncio.gather(*(_try_to_book(resources, call) for call in due))
+
+
+async def _try_to_book(resources: Resources, call: ProviderCall) -> None:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await _book(resources, call)
+    except Exception as error:  # one call must not keep the others from being asked
+        log.warning("cost of an abandoned call unknown", call=str(call.id), error=repr(error))
 
 
 async def _book(resources: Resources, row: ProviderCall) -> None:
@@ -53,7 +55,8 @@ async def _book(resources: Resources, row: ProviderCall) -> None:
         try:
             answer = await adapter.poll(row.handle or {}, call)
         except ProviderError as error:
-            if not error.may_repeat:
+            # A key that is not accepted today says nothing about the job.
+            if not error.may_repeat and error.trouble != Trouble.UNAUTHORISED:
                 async with resources.db.transaction() as session:
                     await calls.ended_unused(
                         session, row.id, error.trouble, error.vendor_message, error.cost_usd_micros

@@ -8,6 +8,7 @@ a handle is a possible orphan: nobody knows whether the vendor made its job.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -94,12 +95,20 @@ ENDED_UNUSED = text("""
     UPDATE provider_calls
        SET ask_again_at = NULL, error_trouble = coalesce(error_trouble, :trouble),
            error_message = coalesce(error_message, :message), cost_usd_micros = :cost_usd_micros
-     WHERE id = :call_id AND state = 'abandoned' AND ask_again_at IS NOT NULL
+     WHERE id = :call_id AND state = 'abandoned' AND response IS NULL
 """)
 
-ORPHANS = text("""
+ABANDON_UNANSWERED = text("""
+    UPDATE provider_calls
+       SET state = 'abandoned', error_trouble = :trouble, error_message = :message,
+           finished_at = now()
+     WHERE id = :call_id AND state = 'intent'
+    RETURNING true
+""")
+
+ABANDONED = text("""
     SELECT count(*) FROM provider_calls
-     WHERE task_id = :task_id AND step_id = :step_id AND state = 'abandoned' AND handle IS NULL
+     WHERE task_id = :task_id AND step_id = :step_id AND state = 'abandoned'
 """)
 
 LAST_OF = text("""
@@ -148,7 +157,9 @@ async def intend(
 
 async def submitted(s: AsyncSession, call_id: UUID, handle: Mapping[str, Any]) -> bool:
     """Keep the vendor's handle. False where the call was abandoned (the handle is kept even so)."""
-    return bool(await s.scalar(SUBMITTED, {"call_id": call_id, "handle": dict(handle)}))
+    return bool(
+        await s.scalar(SUBMITTED, {"call_id": call_id, "handle": _plain_json(dict(handle))})
+    )
 
 
 async def done(
@@ -161,8 +172,8 @@ async def done(
     """Book the answer and its cost. False where nobody may use the result (abandoned, finished)."""
     parameters = {
         "call_id": call_id,
-        "response": dict(response),
-        "meta": dict(meta),
+        "response": _plain_json(dict(response)),
+        "meta": _plain_json(dict(meta)),
         "cost_usd_micros": cost_usd_micros,
     }
     return bool(await s.scalar(DONE, parameters))
@@ -175,7 +186,7 @@ async def failed(
     parameters = {
         "call_id": call_id,
         "trouble": str(trouble),
-        "message": message[:MESSAGE_LIMIT_CHARS],
+        "message": _plain(message)[:MESSAGE_LIMIT_CHARS],
         "cost_usd_micros": cost_usd_micros,
     }
     return bool(await s.scalar(FAILED, parameters))
@@ -188,7 +199,7 @@ async def abandon(
     parameters = {
         "call_id": call_id,
         "trouble": trouble and str(trouble),
-        "message": message and message[:MESSAGE_LIMIT_CHARS],
+        "message": message and _plain(message)[:MESSAGE_LIMIT_CHARS],
     }
     return bool(await s.scalar(ABANDON, parameters))
 
@@ -207,9 +218,17 @@ async def last_of(s: AsyncSession, task_id: UUID, step_id: str) -> ProviderCall 
     return row.one_or_none()
 
 
-async def orphans_of(s: AsyncSession, task_id: UUID, step_id: str) -> int:
-    """How many calls of a step may have reached the vendor without our learning of it."""
-    return int(await s.scalar(ORPHANS, {"task_id": task_id, "step_id": step_id}) or 0)
+async def abandon_unanswered(
+    s: AsyncSession, call_id: UUID, trouble: Trouble, message: str
+) -> bool:
+    """Give up on an intent without a handle. False where its handle has arrived meanwhile."""
+    parameters = {"call_id": call_id, "trouble": str(trouble), "message": message}
+    return bool(await s.scalar(ABANDON_UNANSWERED, parameters))
+
+
+async def abandoned_of(s: AsyncSession, task_id: UUID, step_id: str) -> int:
+    """How many calls of a step nobody waits for any more: each may have made a job."""
+    return int(await s.scalar(ABANDONED, {"task_id": task_id, "step_id": step_id}) or 0)
 
 
 async def take_unasked(s: AsyncSession, batch: int) -> list[ProviderCall]:
@@ -231,7 +250,25 @@ async def ended_unused(
     parameters = {
         "call_id": call_id,
         "trouble": str(trouble),
-        "message": message[:MESSAGE_LIMIT_CHARS],
+        "message": _plain(message)[:MESSAGE_LIMIT_CHARS],
         "cost_usd_micros": cost_usd_micros,
     }
     await s.execute(ENDED_UNUSED, parameters)
+
+
+def _plain(words: str) -> str:
+    """A vendor's words as PostgreSQL takes them: no NUL, no halves of characters."""
+    return words.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def _plain_json(value: Any) -> Any:
+    """A vendor's values as PostgreSQL takes them: as above, and no numbers that are none."""
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_json(item) for item in value]
+    return value

@@ -7,8 +7,10 @@ retries, of money and of the database.
 
 The life of one call, as the engine drives it:
 
-1. ``submit`` is called once. It answers :class:`Finished` where the vendor returns the result
-   directly, or :class:`Pending` with a handle where the vendor works in the background.
+1. ``submit`` is called once. It awaits ``call.begin()`` directly before the request that makes a
+   job, after all that is free (uploads, tokens), and lets through what that raises. It answers
+   :class:`Finished` where the vendor returns the result directly, or :class:`Pending` with a handle
+   where the vendor works in the background.
 2. The handle is stored. From then on only ``poll`` is called, by whichever worker holds the task.
 3. ``cancel`` asks the vendor to stop; what happened afterwards is still learned by ``poll``.
 """
@@ -142,14 +144,19 @@ class Connection:
     base_url: str | None = None
 
 
+async def _note_nothing() -> None:
+    """For calls that are not on record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call's surroundings.
 
     ``report`` takes a percentage 0..99 and may be awaited as often as the vendor speaks: the engine
-    thins it out. ``work_dir`` is the call's own empty directory and is deleted afterwards. Where
-    ``wants_files`` is False nobody waits for the result any more: ``poll`` tells the cost alone and
-    fetches no file.
+    thins it out. ``begin`` writes down that a job is about to be made, and raises where it must not
+    be made any more. ``work_dir`` is the call's own empty directory and is deleted afterwards.
+    Where ``wants_files`` is False nobody waits for the result any more: ``poll`` tells the cost
+    alone and fetches no file.
     """
 
     id: UUID
@@ -159,6 +166,7 @@ class Call:
     work_dir: Path
     deadline_at: datetime
     report: Callable[[int], Awaitable[None]]
+    begin: Callable[[], Awaitable[None]] = _note_nothing
     wants_files: bool = True
 
 

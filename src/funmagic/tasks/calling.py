@@ -4,8 +4,8 @@ What is about to be done is committed before it is done, so a worker that dies l
 which another can go on:
 
 - no call on record, or one that certainly made nothing: make one;
-- an *intent* without a handle: the vendor may or may not have been asked. The call is abandoned and
-  made anew where asking twice costs nothing (``Adapter.repeatable``) or, once, where the step
+- an *intent* without a handle: the vendor may or may not have been asked. The call is abandoned,
+  and made anew where asking twice costs nothing (``Adapter.repeatable``) or, once, where the step
   accepts the risk (``Step.asks_once_more``); else the step fails;
 - a handle: ask for that job, whoever submitted it, until the deadline and one last time then.
 """
@@ -22,6 +22,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from funmagic.core.clock import now
+from funmagic.core.http import OUTAGES
 from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
@@ -58,6 +59,8 @@ LAST_POLL_S: Final = 30.0  # the question at the deadline, with the download of 
 CANCEL_S: Final = 5.0
 # A worker that is told to stop amid a submit waits this long to learn the handle.
 HANDLE_S: Final = 3.0
+NOTE_PAUSE_S: Final = 1.0
+MOST_NOTES: Final = 60
 
 DIED_BETWEEN: Final = "the worker died between the call and its answer"
 NO_ANSWER: Final = "no answer by the deadline"
@@ -103,6 +106,7 @@ class Caller:
     def __init__(self, resources: Resources, stopping: asyncio.Event) -> None:
         self._resources = resources
         self._stopping = stopping
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def ask(self, work: Work, last: ProviderCall | None) -> tuple[UUID, Result]:
         """The result and the id of the call it is from; ``last`` is the step's newest call.
@@ -110,6 +114,8 @@ class Caller:
         Raises :class:`Stopped` where there is none to be had, :class:`HandedOver`, and
         :class:`claims.LeaseLost`.
         """
+        if last is not None and last.state == "intent":
+            last = await self._give_up_on(work, last)
         if last is not None and last.state == "submitted":
             work = work.with_call(last.id)
             return last.id, await self._wait(work, last.handle or {})
@@ -119,11 +125,8 @@ class Caller:
             request = await work.step.prepare(work.context)
         except InvalidInput as invalid:
             raise Stopped(Failure("invalid_input", invalid.reason)) from invalid
-        unanswered = last.id if last is not None and last.state == "intent" else None
         for turn in count(1):
             work = work.with_call(new_id())
-            await self._intend(work, unanswered)
-            unanswered = None
             try:
                 answer = await self._submit(work, request)
             except ProviderError as error:
@@ -134,23 +137,29 @@ class Caller:
             return work.call.id, await self._wait(work, answer.handle, answer)
         raise AssertionError("unreachable")
 
-    async def _intend(self, work: Work, unanswered: UUID | None) -> None:
-        """Commit that a call is about to be made; decide what an unanswered one means."""
+    async def close(self) -> None:
+        """Wait a little for handles that could not be written yet."""
+        if self._notes:
+            await asyncio.wait(self._notes, timeout=HANDLE_S)
+
+    async def _give_up_on(self, work: Work, last: ProviderCall) -> ProviderCall | None:
+        """Decide what a call without an answer means; the call itself where its answer came."""
         held = work.held
         async with self._resources.db.transaction() as session:
             await claims.lock(session, held)
-            if unanswered is not None:
-                orphans = await calls.orphans_of(session, held.id, work.step.id)
-                may_ask = work.adapter.repeatable or (work.step.asks_once_more and not orphans)
-                if not may_ask:
-                    raise Stopped(
-                        Failure(*BY_TROUBLE[Trouble.BROKEN]),
-                        unanswered,
-                        vendor_message=DIED_BETWEEN,
-                        is_still_running=True,
-                    )
-                log.warning("call with unknown fate made once more", call_id=str(unanswered))
-                await calls.abandon(session, unanswered, Trouble.BROKEN, DIED_BETWEEN)
+            before = await calls.abandoned_of(session, held.id, work.step.id)
+            if not await calls.abandon_unanswered(session, last.id, Trouble.BROKEN, DIED_BETWEEN):
+                return await calls.last_of(session, held.id, work.step.id)
+        if not (work.adapter.repeatable or (work.step.asks_once_more and not before)):
+            raise Stopped(Failure(*BY_TROUBLE[Trouble.BROKEN]))
+        log.warning("call of unknown fate made once more", call_id=str(last.id))
+        return None
+
+    async def _intend(self, work: Work) -> None:
+        """Commit that a job is about to be made. Raises :class:`claims.LeaseLost`."""
+        held = work.held
+        async with self._resources.db.transaction() as session:
+            await claims.lock(session, held)
             await calls.intend(
                 session,
                 call_id=work.call.id,
@@ -168,25 +177,67 @@ class Caller:
 
     async def _submit(self, work: Work, request: Request) -> Answer:
         """Submit once and commit the handle; neither is left half done by a stopping worker."""
-        submitting = asyncio.ensure_future(self._submit_and_note(work, request))
+        has_begun = False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            await self._intend(work)
+            has_begun = True
+
+        call = replace(work.call, begin=begin)
+        submitting = asyncio.ensure_future(self._submit_and_note(work, request, call))
         try:
             async with asyncio.timeout(left_s(work.held)):
-                return await asyncio.shield(submitting)
+                answer = await asyncio.shield(submitting)
         except TimeoutError as error:
             await _end(submitting)
-            raise _too_late(work) from error
+            late = _too_late(work)
+            late.is_still_running = has_begun
+            if not has_begun:
+                await self._intend(work)  # for the operator, with the reason
+            raise late from error
+        except ProviderError as error:
+            if not has_begun:
+                await self._intend(work)  # as above
+            elif _may_have_made_a_job(work, error):
+                stop = _stopped(work, error)
+                stop.is_still_running = True
+                raise stop from error
+            raise
         except asyncio.CancelledError:
-            await asyncio.wait({submitting}, timeout=HANDLE_S)
+            if has_begun:
+                await asyncio.wait({submitting}, timeout=HANDLE_S)
             await _end(submitting)
             raise
-
-    async def _submit_and_note(self, work: Work, request: Request) -> Answer:
-        answer = await work.adapter.submit(request, work.call)
-        if isinstance(answer, Pending):
-            # Without the fence: whoever has the task by now, the vendor's job is on record.
-            async with self._resources.db.transaction() as session:
-                await calls.submitted(session, work.call.id, answer.handle)
+        if not has_begun:
+            raise RuntimeError(f"{work.adapter.key} made a job without saying so before")
         return answer
+
+    async def _submit_and_note(self, work: Work, request: Request, call: Call) -> Answer:
+        answer = await work.adapter.submit(request, call)
+        if isinstance(answer, Pending):
+            noting = asyncio.create_task(self._note(call.id, answer.handle))
+            self._notes.add(noting)
+            noting.add_done_callback(self._notes.discard)
+            await asyncio.shield(noting)
+        return answer
+
+    async def _note(self, call_id: UUID, handle: Mapping[str, Any]) -> None:
+        """Commit a handle, also after an outage: a job is lost with it.
+
+        Without the fence: whoever has the task by now, the vendor's job belongs on record.
+        """
+        for turn in count(1):
+            try:
+                async with self._resources.db.transaction() as session:
+                    await calls.submitted(session, call_id, handle)
+                return
+            except OUTAGES as error:
+                log.warning("handle not written yet", call_id=str(call_id), error=repr(error))
+                if turn == MOST_NOTES:
+                    log.error("handle lost", call_id=str(call_id), handle=dict(handle))
+                    raise
+            await asyncio.sleep(NOTE_PAUSE_S)
 
     async def _before_another(self, work: Work, error: ProviderError, turn: int) -> None:
         """Book a failed submit and wait, where another may be made in time; else stop."""
@@ -209,7 +260,10 @@ class Caller:
         except TimeoutError:
             return await self._ask_last(work, handle)
         except ProviderError as error:
-            raise _stopped(work, error) from error
+            stop = _stopped(work, error)
+            # A key that is no longer accepted says nothing about the job.
+            stop.is_still_running = error.trouble == Trouble.UNAUTHORISED
+            raise stop from error
 
     async def _poll(self, work: Work, handle: Mapping[str, Any], answer: Answer | None) -> Result:
         unanswered = 0
@@ -268,6 +322,15 @@ def _pause_s(error: ProviderError, turn: int) -> float:
 def _too_late(work: Work) -> Stopped:
     failure = Failure(*BY_TROUBLE[Trouble.TIMEOUT])
     return Stopped(failure, work.call.id, Trouble.TIMEOUT, NO_ANSWER, is_still_running=True)
+
+
+def _may_have_made_a_job(work: Work, error: ProviderError) -> bool:
+    """Whether a failed submit may have left a job at the vendor all the same."""
+    return (
+        not error.may_repeat
+        and error.trouble in {Trouble.BROKEN, Trouble.TIMEOUT}
+        and not work.adapter.repeatable
+    )
 
 
 def _stopped(work: Work, error: ProviderError) -> Stopped:

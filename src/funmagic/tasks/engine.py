@@ -59,6 +59,10 @@ class Engine:
         """Hand over what waits for a vendor; what is being checked or stored may be finished."""
         self._stopping.set()
 
+    async def close(self) -> None:
+        """Once nothing runs any more: let last handles be written."""
+        await self._caller.close()
+
     async def run(self, task_id: UUID, attempt: int) -> None:
         """Run one attempt to its settlement. Returns quietly where the task is not to be had.
 
@@ -100,11 +104,11 @@ class Engine:
             log.warning("lease lost, work dropped")
             return []
         except HandedOver:
-            await self._hand_over(lease.held)
+            await self._hand_over(lease)
             return []
         except asyncio.CancelledError:
             if not lease.is_lost:
-                await self._hand_over(lease.held)
+                await self._hand_over(lease)
                 raise
             # Cancelled by our own lease keeper, not from outside: the task belongs to another.
             working.uncancel()
@@ -218,29 +222,44 @@ class Engine:
 
     async def _settle_failed(self, lease: Lease, stop: Stopped) -> list[events.Event]:
         lease.is_settling = True
+        try:
+            async with self._resources.db.transaction() as session:
+                return await settlement.fail(
+                    session,
+                    lease.held,
+                    stop.failure,
+                    call_id=stop.call_id,
+                    trouble=stop.trouble,
+                    vendor_message=stop.vendor_message,
+                    cost_usd_micros=stop.cost_usd_micros,
+                    answered=stop.answered,
+                    is_still_running=stop.is_still_running,
+                )
+        except (LeaseLost, *OUTAGES):
+            raise
+        except Exception as error:
+            # What the vendor said cannot be written down; the credits come back all the same.
+            log.error("failure settled without its details", exc_info=error)
         async with self._resources.db.transaction() as session:
-            return await settlement.fail(
-                session,
-                lease.held,
-                stop.failure,
-                call_id=stop.call_id,
-                trouble=stop.trouble,
-                vendor_message=stop.vendor_message,
-                cost_usd_micros=stop.cost_usd_micros,
-                answered=stop.answered,
-                is_still_running=stop.is_still_running,
-            )
+            return await settlement.fail(session, lease.held, stop.failure)
 
     async def _keep(self, lease: Lease, give_up: Callable[[], object]) -> None:
         """Renew until stopped. Where the lease is lost, or cannot be renewed in time, give up.
 
         A settlement is fenced and decides by itself, so once one has begun nothing is given up.
+        Work that outlives its deadline by far is given up too.
         """
         expires_at = time.monotonic() + self._lease_s
+        until = time.monotonic() + left_s(lease.held) + 2 * SETTLING_S
         while True:
             await asyncio.sleep(self._lease_s / 4)
             try:
-                async with self._resources.db.transaction() as session:
+                if time.monotonic() > until:
+                    raise LeaseLost
+                async with (
+                    asyncio.timeout(self._lease_s / 2),
+                    self._resources.db.transaction() as session,
+                ):
                     await claims.renew(session, lease.held, self._lease_s)
                 expires_at = time.monotonic() + self._lease_s
                 continue
@@ -255,7 +274,8 @@ class Engine:
                 give_up()
             return
 
-    async def _hand_over(self, held: Claim) -> None:
+    async def _hand_over(self, lease: Lease) -> None:
+        lease.is_settling = True
         with suppress(*OUTAGES):
             async with self._resources.db.transaction() as session:
-                await attempts.hand_over(session, held)
+                await attempts.hand_over(session, lease.held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 from uuid import UUID
 
@@ -21,36 +22,58 @@ BATCH: Final = 100
 LAST_QUESTIONS: Final = 8  # asked at once in one round: each may download a result
 
 
-async def reconcile(resources: Resources, queue: Queue, engine: Engine) -> None:
-    """One round: deadlines, dead leases, forgotten jobs, unfinished uploads, abandoned calls."""
-    for act in (
-        _end_overdue(resources, engine),
+async def reconcile(resources: Resources, queue: Queue) -> None:
+    """One round of what needs our own servers: deadlines, leases, lost jobs, unfinished uploads."""
+    await _each(
+        _end_overdue(resources),
         attempts.requeue_dead(resources, BATCH),
         attempts.requeue_lost(resources, queue, BATCH),
         _sweep_uploads(resources),
-        abandoned.book_costs(resources),
-    ):
+    )
+
+
+async def ask_vendors(resources: Resources, engine: Engine) -> None:
+    """One round of what waits for vendors: last questions, and what abandoned calls cost."""
+    await _each(_ask_last(resources, engine), abandoned.book_costs(resources))
+
+
+async def _each(*acts: Awaitable[None]) -> None:
+    for act in acts:
         try:
             await act
         except OUTAGES as error:
             # The others may not need what is away.
             log.warning("a round of reconciling was cut short", error=repr(error))
+        except Exception as error:  # whatever it is, the others still have to be done
+            log.error("a round of reconciling failed", exc_info=error)
 
 
 async def _sweep_uploads(resources: Resources) -> None:
     await assets.sweep(resources)
 
 
-async def _end_overdue(resources: Resources, engine: Engine) -> None:
-    async with resources.db.transaction() as session:
-        overdue = await settlement.overdue(session, BATCH)
-    for task_id in (task_id for task_id, may_be_ready in overdue if not may_be_ready):
-        await _fail(resources, task_id)
-    askable = [task_id for task_id, may_be_ready in overdue if may_be_ready]
+async def _end_overdue(resources: Resources) -> None:
+    for task_id in await _overdue(resources, may_be_ready=False):
+        try:
+            await _fail(resources, task_id)
+        except OUTAGES:
+            raise
+        except Exception as error:  # one task must not keep the others waiting
+            log.error("a task was not ended", task_id=str(task_id), exc_info=error)
+
+
+async def _ask_last(resources: Resources, engine: Engine) -> None:
+    askable = await _overdue(resources, may_be_ready=True)
     asking = [engine.ask_last(task_id) for task_id in askable[:LAST_QUESTIONS]]
     for outcome in await asyncio.gather(*asking, return_exceptions=True):
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, Exception):
             log.warning("a task past its deadline was not ended", error=repr(outcome))
+
+
+async def _overdue(resources: Resources, *, may_be_ready: bool) -> list[UUID]:
+    async with resources.db.transaction() as session:
+        found = await settlement.overdue(session, BATCH)
+    return [task_id for task_id, is_askable in found if is_askable == may_be_ready]
 
 
 async def _fail(resources: Resources, task_id: UUID) -> None:

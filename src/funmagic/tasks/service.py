@@ -52,6 +52,7 @@ CREATE = text(f"""
     WITH offer AS (
         SELECT FROM tools JOIN tool_types ON tool_types.id = tools.tool_type_id
          WHERE tools.id = :tool_id AND tools.slug = :slug
+           AND tools.implementation = :implementation
            AND tools.is_active AND tool_types.is_active
            AND tools.config = CAST(:tool_config AS jsonb)
     ), task AS (
@@ -163,7 +164,7 @@ async def create(
     remembered = catalog.remembered(new.tool)
     if remembered is not None:
         # What it refuses may be the memory's fault and is asked again below.
-        with suppress(errors.Invalid, Refused):
+        with suppress(errors.Invalid, errors.NotFound, Refused):
             created = await insert(remembered)
             if created is not None:
                 return created
@@ -265,6 +266,7 @@ async def _insert(
         "user_id": user_id,
         "tool_id": order.tool.id,
         "slug": order.tool.slug,
+        "implementation": order.tool.implementation,
         "tool_config": order.tool.config_json,
         "image_ids": image_ids,
         "images": len(image_ids),

@@ -60,7 +60,8 @@ OVERDUE = """
      WHERE status IN ('pending', 'queued', 'processing') AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
 """
-FIND_OVERDUE = text(f"{OVERDUE} ORDER BY deadline_at LIMIT :batch")
+# First what needs no question, so that many questions cannot keep credits from returning.
+FIND_OVERDUE = text(f"{OVERDUE} ORDER BY may_be_ready, deadline_at LIMIT :batch")
 TAKE_OVERDUE = text(f"{OVERDUE} AND id = :task_id FOR UPDATE SKIP LOCKED")
 
 

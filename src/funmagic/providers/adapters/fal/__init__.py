@@ -9,6 +9,7 @@ the SDK keeps for a whole process (keys, hosts, clients) is not used.
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -124,6 +125,7 @@ class Fal(Adapter):
         # Over a connection of its own: one kept open may be closed by fal just as we write to it,
         # and then nobody could say whether a job was made.
         async with self._line(call.connection, fresh=True) as line:
+            await call.begin()
             told = object_in(await _create(line, call, {"image_url": photo_url}))
             job = Job.checked(line.sites, told, ANSWER_NAMES)
             return _pending(line, job, _percent_of_place(told.get("queue_position")))
@@ -334,7 +336,7 @@ def _percent_of_place(position: object) -> int:
 
 def _inference_s(metrics: Any) -> float | None:
     told = metrics.get("inference_time") if isinstance(metrics, dict) else None
-    return float(told) if isinstance(told, int | float) else None
+    return float(told) if isinstance(told, int | float) and math.isfinite(told) else None
 
 
 def _left_s(call: Call, limit_s: float) -> float:

@@ -78,6 +78,7 @@ class Local(Adapter):
         if not isinstance(call.options, BackgroundRemovalOptions):
             raise ProviderError(Trouble.INVALID, "the options are of another capability")
         target = call.work_dir / "cutout.png"
+        await call.begin()
         answer = await self._ask(
             {
                 "source": str(request.image.path),
