@@ -19,8 +19,10 @@ from funmagic.providers.contract import (
     Finished,
     Health,
     Offer,
+    ProviderError,
     Request,
     Result,
+    Trouble,
 )
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Output, Step, StepContext, StepInput, Tool
@@ -47,10 +49,10 @@ class NoopAdapter(Adapter):
         return Finished(Result(files=()))
 
     async def poll(self, handle: Mapping[str, Any], call: Call) -> Answer:
-        raise NotImplementedError
+        raise ProviderError(Trouble.INVALID, "answers directly and has no handles")
 
     async def cancel(self, handle: Mapping[str, Any], call: Call) -> None:
-        raise NotImplementedError
+        """Nothing runs in the background."""
 
     async def check_health(self, connection: Connection) -> Health:
         return Health(True, "")

@@ -83,12 +83,12 @@ def models_dir() -> Path:
 @pytest.fixture(scope="session")
 def template_database(servers: dict[str, str], models_dir: Path) -> str:
     """A migrated and seeded database, cloned for every test."""
-    url = _with_database(servers["DATABASE_URL"], TEMPLATE)
-    asyncio.run(_administer(servers, f'CREATE DATABASE "{TEMPLATE}"'))
+    url = with_database(servers["DATABASE_URL"], TEMPLATE)
+    asyncio.run(administer(servers, f'CREATE DATABASE "{TEMPLATE}"'))
     runner.upgrade(url)
 
     async def plant() -> None:
-        settings = _settings(servers, url, models_dir)
+        settings = settings_on(servers, url, models_dir)
         async with open_resources(settings) as resources:
             hooks.wire(settings)
             await seed.run(resources)
@@ -101,15 +101,15 @@ def template_database(servers: dict[str, str], models_dir: Path) -> str:
 async def database_url(servers: dict[str, str], template_database: str) -> AsyncIterator[str]:
     """A database of this test's own."""
     name = f"t_{secrets.token_hex(6)}"
-    await _administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
-    yield _with_database(servers["DATABASE_URL"], name)
-    await _administer(servers, f'DROP DATABASE "{name}" WITH (FORCE)')
+    await administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    yield with_database(servers["DATABASE_URL"], name)
+    await administer(servers, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def settings(servers: dict[str, str], database_url: str, models_dir: Path) -> Settings:
     """Settings of this test: its own database, its own queues."""
-    return _settings(servers, database_url, models_dir)
+    return settings_on(servers, database_url, models_dir)
 
 
 @pytest.fixture
@@ -228,19 +228,23 @@ def astronaut() -> bytes:
     return (PHOTOS / "astronaut.jpg").read_bytes()
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
-    """These settings as a process's environment."""
+def plain(settings: Settings) -> dict[str, str]:
+    """Settings as plain values, secrets included: they go to a process of our own."""
     given = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if value is None:
-            continue
-        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        given[name.upper()] = str(plain)
-    return {**os.environ, **given}
+        if value is not None:
+            shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+            given[name] = str(shown)
+    return given
 
 
-def _settings(servers: dict[str, str], database_url: str, models_dir: Path) -> Settings:
+def environment_of(settings: Settings) -> dict[str, str]:
+    """These settings as a process's environment."""
+    return {**os.environ, **{name.upper(): value for name, value in plain(settings).items()}}
+
+
+def settings_on(servers: dict[str, str], database_url: str, models_dir: Path) -> Settings:
     values: dict[str, Any] = {name.lower(): value for name, value in servers.items()}
     values |= {
         "database_url": database_url,
@@ -255,14 +259,14 @@ def _settings(servers: dict[str, str], database_url: str, models_dir: Path) -> S
     return Settings(**values)
 
 
-def _with_database(url: str, name: str) -> str:
+def with_database(url: str, name: str) -> str:
     head, _, query = url.partition("?")
     base = head.rsplit("/", 1)[0]
     return f"{base}/{name}" + (f"?{query}" if query else "")
 
 
-async def _administer(servers: dict[str, str], statement: str) -> None:
-    connection = await asyncpg.connect(_with_database(servers["DATABASE_URL"], "postgres"))
+async def administer(servers: dict[str, str], statement: str) -> None:
+    connection = await asyncpg.connect(with_database(servers["DATABASE_URL"], "postgres"))
     try:
         await connection.execute(statement)
     finally:

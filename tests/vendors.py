@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -63,7 +65,27 @@ class FalControl:
         """Every request that arrived, in order."""
         return list((await self._ask("GET", "/requests")).json())
 
+    async def until_jobs(self, number: int) -> None:
+        """Wait until so many jobs were made."""
+        await _until(self.jobs, number)
+
+    async def until_asked(self, at: str) -> None:
+        """Wait for the first request at one point of the protocol."""
+
+        async def asked() -> list[Any]:
+            return [request for request in await self.requests() if request["at"] == at]
+
+        await _until(asked, 1)
+
     async def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         answer = await self._client.request(method, f"/fal/control{path}", json=body)
         answer.raise_for_status()
         return answer
+
+
+async def _until(found: Callable[[], Awaitable[list[Any]]], number: int) -> None:
+    for _ in range(600):
+        if len(await found()) >= number:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the vendor was not asked")

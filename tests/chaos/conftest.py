@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 from tests.chaos.nursery import Nursery
-from tests.conftest import Site
+from tests.chaos.stage import Stage
+from tests.conftest import MakeUser, Site
 from tests.vendors import FalControl, use_fal
 
 from funmagic.core.resources import Resources
@@ -33,14 +34,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture
 def settings(settings: Settings, simulators: Running) -> Settings:
-    """Short leases, and fal as it is simulated."""
-    return settings.model_copy(
-        update={
-            "simulators_url": simulators.url,
-            "lease_s": LEASE_S,
-            "reconcile_every_s": RECONCILE_EVERY_S,
-        }
-    )
+    return stormy(settings, simulators)
 
 
 @pytest.fixture
@@ -54,5 +48,24 @@ async def fal(resources: Resources, simulators: Running) -> AsyncIterator[FalCon
 
 
 @pytest.fixture
-def stage(site: Site, fal: FalControl, nursery: Nursery) -> tuple[Site, FalControl, Nursery]:
-    return site, fal, nursery
+def stage(
+    site: Site,
+    fal: FalControl,
+    nursery: Nursery,
+    resources: Resources,
+    settings: Settings,
+    make_user: MakeUser,
+    astronaut: bytes,
+) -> Stage:
+    return Stage(site, fal, nursery, resources, settings, make_user, astronaut)
+
+
+def stormy(settings: Settings, simulators: Running) -> Settings:
+    """Short leases, and fal as it is simulated."""
+    return settings.model_copy(
+        update={
+            "simulators_url": simulators.url,
+            "lease_s": LEASE_S,
+            "reconcile_every_s": RECONCILE_EVERY_S,
+        }
+    )

@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from funmagic.embedded import stack
-from funmagic.embedded.datadir import DataDirectory
-from funmagic.embedded.janitor import Janitor
-from funmagic.embedded.server import Server, Site
+from funmagic.embedded.server import Server
 
 
 class House:
@@ -35,23 +33,8 @@ class House:
 @contextmanager
 def house() -> Iterator[House]:
     """All servers, for the length of the block. Call it from the main thread."""
-    with tempfile.TemporaryDirectory(prefix="fm-house-", ignore_cleanup_errors=True) as folder:
-        directory = DataDirectory(Path(folder))
-        directory.take()
-        janitor = Janitor()
-        site = Site(
-            data=directory.path,
-            sockets=directory.make_sockets_directory(),
-            janitor=janitor,
-            lock=directory.servers_lock,
-            throwaway=True,
-        )
-        servers = [kind(site) for kind in stack.SERVERS.values()]
-        try:
-            environment = stack.launch(servers)
-            stack.settle(servers)
-            yield House(servers, environment)
-        finally:
-            stack.stop(servers)
-            janitor.close()
-            directory.give_back()
+    with (
+        tempfile.TemporaryDirectory(prefix="fm-house-", ignore_cleanup_errors=True) as folder,
+        stack.started(Path(folder), throwaway=True) as (servers, environment),
+    ):
+        yield House(servers, environment)

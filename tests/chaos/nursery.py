@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import plain
+
 from funmagic.core.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -98,14 +100,3 @@ class Nursery:
     def close(self) -> None:
         """End it, and with it every worker still alive."""
         self._process.communicate(timeout=PATIENCE_S)
-
-
-def plain(settings: Settings) -> dict[str, str]:
-    """Settings as plain values, secrets included: they go to a process of our own."""
-    given = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is not None:
-            shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-            given[name] = str(shown)
-    return given

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.chaos.nursery import Nursery
-from tests.chaos.test_deadlines import hurry
+from tests.chaos.stage import Stage
+from tests.chaos.test_deadlines import HURRY
 from tests.chaos.truths import assert_books_are_right, assert_delivered_once
-from tests.conftest import MakeUser, Site
-from tests.tasks.runs import create, ended
-from tests.uploads import upload
-from tests.vendors import FalControl
 
-from funmagic.core.resources import Resources
-from funmagic.core.settings import Settings
-
-CALLS = text("SELECT state, error_trouble, error_message FROM provider_calls ORDER BY call_no")
+CALL = text("SELECT state, error_trouble, error_message FROM provider_calls")
 REFUSED = "The AI service declined this content. Credits refunded."
 BROKEN = "AI service error. Please try again."
 
@@ -35,89 +28,72 @@ TROUBLES: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-@pytest.fixture
-async def run(
-    site: Site,
-    fal: FalControl,
-    nursery: Nursery,
-    make_user: MakeUser,
-    settings: Settings,
-    astronaut: bytes,
-) -> Any:
-    """Run a task to its end, as its owner sees it."""
+async def run(stage: Stage, *, deadline_s: float = 180) -> dict[str, Any]:
+    """Run a task to its end, as its owner sees it; the books must be right."""
+    async with stage.person() as ada:
+        task_id = await ada.ask()
+        await stage.execute(HURRY, seconds=deadline_s)
+        async with stage.nursery.worker(stage.settings):
+            task = await ada.ended(task_id, wait_s=40)
+    await assert_books_are_right(stage.resources)
+    return task
 
-    async def run_one() -> dict[str, Any]:
-        async with site.browser(await make_user()) as browser:
-            task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
-            async with nursery.worker(settings):
-                return await ended(browser, task_id, wait_s=40)
 
-    return run_one
+async def asked(stage: Stage, at: str) -> list[datetime]:
+    """When the vendor was asked at one point of its protocol."""
+    return [
+        datetime.fromisoformat(request["receivedAt"])
+        for request in await stage.fal.requests()
+        if request["at"] == at
+    ]
+
+
+async def only_call(stage: Stage) -> Any:
+    async with stage.resources.db.transaction() as session:
+        return (await session.execute(CALL)).one()
 
 
 @pytest.mark.hazard("M9")
 @pytest.mark.parametrize(("at", "fault"), TROUBLES, ids=[f"{a} {f}" for a, f in TROUBLES])
 async def test_a_question_without_an_answer_is_asked_again(
-    at: str, fault: dict[str, Any], fal: FalControl, resources: Resources, run: Any
+    at: str, fault: dict[str, Any], stage: Stage
 ) -> None:
-    await fal.fault(at, times=3, **fault)
-    await assert_delivered_once(resources, await run())
-    assert len(await fal.jobs()) == 1
-    assert sum(request["at"] == "submit" for request in await fal.requests()) == 1
-    await assert_books_are_right(resources)
+    await stage.fal.fault(at, times=3, **fault)
+    await assert_delivered_once(stage.resources, await run(stage))
+    assert len(await stage.fal.jobs()) == 1
+    assert len(await asked(stage, "submit")) == 1
+    assert len(await asked(stage, at)) >= 4
 
 
-async def test_a_file_that_never_arrives_whole_ends_with_the_deadline(
-    site: Site,
-    fal: FalControl,
-    nursery: Nursery,
-    make_user: MakeUser,
-    resources: Resources,
-    settings: Settings,
-    astronaut: bytes,
-) -> None:
-    await fal.outcome("truncated")
-    async with site.browser(await make_user()) as browser:
-        task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
-        await hurry(resources, 3)
-        async with nursery.worker(settings):
-            task = await ended(browser, task_id, wait_s=40)
+async def test_a_file_that_never_arrives_whole_ends_with_the_deadline(stage: Stage) -> None:
+    await stage.fal.outcome("truncated")
+    task = await run(stage, deadline_s=3)
     assert (task["error"]["type"], task["receipt"]["released"]) == ("provider_timeout", 5)
-    (job,) = await fal.jobs()
+    (job,) = await stage.fal.jobs()
     assert job["fileFetches"] >= 2
-    await assert_books_are_right(resources)
 
 
 @pytest.mark.hazard("M9")
 @pytest.mark.parametrize(
     "fault", [{"cut": "after"}, {"status": 503}, {"status": 500}], ids=["lost", "503", "500"]
 )
-async def test_a_create_of_unknown_fate_is_sent_once(
-    fault: dict[str, Any], fal: FalControl, resources: Resources, run: Any
-) -> None:
-    await fal.fault("submit", times=5, **fault)
-    task = await run()
+async def test_a_create_of_unknown_fate_is_sent_once(fault: dict[str, Any], stage: Stage) -> None:
+    await stage.fal.fault("submit", times=5, **fault)
+    task = await run(stage)
     assert (task["error"]["message"], task["receipt"]["released"]) == (BROKEN, 5)
-    assert sum(request["at"] == "submit" for request in await fal.requests()) == 1
-    await assert_books_are_right(resources)
+    assert len(await asked(stage, "submit")) == 1
+    assert (await only_call(stage)).state == "abandoned", "it may have made a job"
 
 
 @pytest.mark.hazard("S10")
 @pytest.mark.parametrize("at", ["submit", "status"])
-async def test_a_vendor_that_asks_for_time_is_given_it(
-    at: str, fal: FalControl, resources: Resources, run: Any
-) -> None:
-    await fal.fault(at, status=429, headers={"Retry-After": "3"})
-    task = await run()
+async def test_a_vendor_that_asks_for_time_is_given_it(at: str, stage: Stage) -> None:
+    await stage.fal.fault(at, status=429, headers={"Retry-After": "3"})
+    task = await run(stage)
     assert (task["status"], task["receipt"]["charged"]) == ("completed", 5)
-    times = [
-        datetime.fromisoformat(request["receivedAt"])
-        for request in await fal.requests()
-        if request["at"] == at
-    ]
-    assert (times[1] - times[0]).total_seconds() >= 3
-    assert len(await fal.jobs()) == 1
-    await assert_books_are_right(resources)
+    first, second = (await asked(stage, at))[:2]
+    assert (second - first).total_seconds() >= 3
+    assert len(await stage.fal.jobs()) == 1
 
 
 @pytest.mark.hazard("M22")
@@ -128,16 +104,12 @@ async def test_a_vendor_that_asks_for_time_is_given_it(
         ("opaque", "We could not find a background in this photo. You were not charged."),
     ],
 )
-async def test_an_unusable_result_is_not_charged(
-    kind: str, message: str, fal: FalControl, resources: Resources, run: Any
-) -> None:
-    await fal.outcome(kind)
-    task = await run()
+async def test_an_unusable_result_is_not_charged(kind: str, message: str, stage: Stage) -> None:
+    await stage.fal.outcome(kind)
+    task = await run(stage)
     assert task["error"] == {"type": "unusable_result", "message": message}
     assert (task["receipt"]["charged"], task["receipt"]["released"]) == (0, 5)
-    async with resources.db.transaction() as session:
-        assert (await session.execute(CALLS)).one().state == "done"
-    await assert_books_are_right(resources)
+    assert (await only_call(stage)).state == "done"
 
 
 @pytest.mark.hazard("A4")
@@ -153,38 +125,28 @@ async def test_an_unusable_result_is_not_charged(
     ],
     ids=lambda outcome: outcome["kind"],
 )
-async def test_a_file_that_is_no_result_is_refused(
-    outcome: dict[str, Any], fal: FalControl, resources: Resources, run: Any
-) -> None:
-    await fal.outcome(**outcome)
-    task = await run()
+async def test_a_file_that_is_no_result_is_refused(outcome: dict[str, Any], stage: Stage) -> None:
+    await stage.fal.outcome(**outcome)
+    task = await run(stage)
     assert (task["error"]["message"], task["receipt"]["released"]) == (BROKEN, 5)
-    async with resources.db.transaction() as session:
-        call = (await session.execute(CALLS)).one()
+    call = await only_call(stage)
     assert (call.state, call.error_trouble) == ("failed", "broken")
     assert call.error_message
     assert call.error_message not in str(task)
-    await assert_books_are_right(resources)
 
 
-async def test_a_refusal_is_told_as_one(fal: FalControl, resources: Resources, run: Any) -> None:
-    await fal.outcome("refused")
-    task = await run()
+async def test_a_refusal_is_told_as_one(stage: Stage) -> None:
+    await stage.fal.outcome("refused")
+    task = await run(stage)
     assert task["error"] == {"type": "refused", "message": REFUSED}
-    async with resources.db.transaction() as session:
-        call = (await session.execute(CALLS)).one()
+    call = await only_call(stage)
     assert (call.state, call.error_trouble) == ("failed", "refused")
-    await assert_books_are_right(resources)
 
 
-async def test_words_the_database_does_not_take_do_not_hold_the_credits(
-    fal: FalControl, resources: Resources, run: Any
-) -> None:
+async def test_words_the_database_does_not_take_do_not_hold_the_credits(stage: Stage) -> None:
     detail = [{"loc": ["body"], "type": "image_load_error", "msg": "half a \x00 file"}]
-    await fal.fault("result", status=422, body={"detail": detail})
-    task = await run()
+    await stage.fal.fault("result", status=422, body={"detail": detail})
+    task = await run(stage)
     assert (task["error"]["type"], task["receipt"]["released"]) == ("invalid_input", 5)
-    async with resources.db.transaction() as session:
-        call = (await session.execute(CALLS)).one()
-    assert "half a file" in call.error_message.replace("  ", " ")
-    assert len(await fal.jobs()) == 1
+    assert "half a file" in (await only_call(stage)).error_message.replace("  ", " ")
+    assert len(await stage.fal.jobs()) == 1

@@ -6,6 +6,7 @@ the model. Wishes print as they must be written to be repeated, and shrink to sm
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,9 +134,9 @@ class Machine(RuleBasedStateMachine):
             verb = replace(verb, amount=(verb.amount or 0) + 1)
         self.call(verb)
 
+    @abstractmethod
     def call(self, verb: Verb) -> None:
         """Make one call and note it."""
-        raise NotImplementedError
 
     def verb(self, wish: Wish) -> Verb:
         """The wish as a call, now that the books say what it is about."""

@@ -64,7 +64,7 @@ async def test_a_finished_call_never_moves_again(db: Database) -> None:
         assert await calls.failed(s, call_id, Trouble.BROKEN, "x" * 9000)
         assert not await calls.done(s, call_id, {"late": True}, {}, 5)
         assert not await calls.submitted(s, call_id, {"job": "late"})
-        assert not await calls.abandon(s, call_id)
+        assert not await calls.abandon(s, call_id, Trouble.BROKEN, "given up")
         assert not await calls.failed(s, call_id, Trouble.BUSY, "again")
     call = await last(db, task_id)
     assert (call.state, call.error_trouble, call.cost_usd_micros) == ("failed", "broken", 0)
@@ -79,7 +79,7 @@ async def test_an_abandoned_call_still_learns_its_handle_and_cost_but_has_no_res
     task_id = new_id()
     call_id = await intend(db, task_id)
     async with db.transaction() as s:
-        assert await calls.abandon(s, call_id)
+        assert await calls.abandon(s, call_id, Trouble.BROKEN, "given up")
     async with db.transaction() as s:
         assert not await calls.submitted(s, call_id, {"job": "late"})
     async with db.transaction() as s:

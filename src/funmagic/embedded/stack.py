@@ -30,6 +30,15 @@ def running(
     ``parts`` are of ``postgres``, ``valkey``, ``seaweedfs``, ``mail``. ``throwaway`` trades
     durability for speed (tests). Call it from the main thread. Raises StartFailed.
     """
+    with started(data_dir, parts, throwaway=throwaway) as (_, environment):
+        yield environment
+
+
+@contextmanager
+def started(
+    data_dir: Path, parts: set[str] | frozenset[str] = ALL_PARTS, *, throwaway: bool = False
+) -> Iterator[tuple[list[Server], dict[str, str]]]:
+    """As :func:`running`, with the servers themselves, to stop one and start it again."""
     directory = DataDirectory(data_dir)
     directory.take()
     janitor = Janitor()
@@ -44,7 +53,7 @@ def running(
     try:
         environment = launch(servers)
         settle(servers)
-        yield environment
+        yield servers, environment
     finally:
         stop(servers)
         janitor.close()

@@ -69,7 +69,8 @@ ABANDON = text("""
     UPDATE provider_calls
        SET state = 'abandoned', error_trouble = :trouble, error_message = :message,
            finished_at = now(), ask_again_at = CASE WHEN handle IS NOT NULL THEN now() END
-     WHERE id = :call_id AND state IN ('intent', 'submitted')
+     WHERE id = :call_id
+       AND (state = 'intent' OR (state = 'submitted' AND NOT :unless_submitted))
     RETURNING true
 """)
 
@@ -96,14 +97,6 @@ ENDED_UNUSED = text("""
        SET ask_again_at = NULL, error_trouble = coalesce(error_trouble, :trouble),
            error_message = coalesce(error_message, :message), cost_usd_micros = :cost_usd_micros
      WHERE id = :call_id AND state = 'abandoned' AND response IS NULL
-""")
-
-ABANDON_UNANSWERED = text("""
-    UPDATE provider_calls
-       SET state = 'abandoned', error_trouble = :trouble, error_message = :message,
-           finished_at = now()
-     WHERE id = :call_id AND state = 'intent'
-    RETURNING true
 """)
 
 ABANDONED = text("""
@@ -193,13 +186,22 @@ async def failed(
 
 
 async def abandon(
-    s: AsyncSession, call_id: UUID, trouble: Trouble | None = None, message: str | None = None
+    s: AsyncSession,
+    call_id: UUID,
+    trouble: Trouble,
+    message: str,
+    *,
+    unless_submitted: bool = False,
 ) -> bool:
-    """Stop waiting for a call, and say why. False where it had already ended."""
+    """Stop waiting for a call, and say why. False where it had already ended.
+
+    With ``unless_submitted`` also False, and nothing done, where its handle has arrived meanwhile.
+    """
     parameters = {
         "call_id": call_id,
-        "trouble": trouble and str(trouble),
-        "message": message and _plain(message)[:MESSAGE_LIMIT_CHARS],
+        "trouble": str(trouble),
+        "message": _plain(message)[:MESSAGE_LIMIT_CHARS],
+        "unless_submitted": unless_submitted,
     }
     return bool(await s.scalar(ABANDON, parameters))
 
@@ -216,14 +218,6 @@ async def last_of(s: AsyncSession, task_id: UUID, step_id: str) -> ProviderCall 
     )
     row = await s.scalars(statement, {"task_id": task_id, "step_id": step_id})
     return row.one_or_none()
-
-
-async def abandon_unanswered(
-    s: AsyncSession, call_id: UUID, trouble: Trouble, message: str
-) -> bool:
-    """Give up on an intent without a handle. False where its handle has arrived meanwhile."""
-    parameters = {"call_id": call_id, "trouble": str(trouble), "message": message}
-    return bool(await s.scalar(ABANDON_UNANSWERED, parameters))
 
 
 async def abandoned_of(s: AsyncSession, task_id: UUID, step_id: str) -> int:

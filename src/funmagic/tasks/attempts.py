@@ -17,7 +17,7 @@ from funmagic.core.resources import Resources
 from funmagic.jobs import outbox
 from funmagic.jobs.queue import Queue
 from funmagic.tasks.claims import Claim
-from funmagic.tasks.service import QUEUE, job_id
+from funmagic.tasks.service import QUEUE, job_id, job_of
 
 log = logger(__name__)
 
@@ -86,9 +86,4 @@ async def requeue_lost(resources: Resources, queue: Queue, batch: int) -> None:
 
 
 async def _enqueue(session: AsyncSession, task_id: UUID, attempt: int) -> None:
-    await outbox.enqueue(
-        session,
-        QUEUE,
-        job_id(task_id, attempt),
-        {"taskId": str(task_id), "attempt": attempt},
-    )
+    await outbox.enqueue(session, QUEUE, job_id(task_id, attempt), job_of(task_id, attempt))

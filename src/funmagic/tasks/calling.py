@@ -59,6 +59,7 @@ LAST_POLL_S: Final = 30.0  # the question at the deadline, with the download of 
 CANCEL_S: Final = 5.0
 # A worker that is told to stop amid a submit waits this long to learn the handle.
 HANDLE_S: Final = 3.0
+# A handle that cannot be written is tried again, this often at most.
 NOTE_PAUSE_S: Final = 1.0
 MOST_NOTES: Final = 60
 
@@ -148,7 +149,9 @@ class Caller:
         async with self._resources.db.transaction() as session:
             await claims.lock(session, held)
             before = await calls.abandoned_of(session, held.id, work.step.id)
-            if not await calls.abandon_unanswered(session, last.id, Trouble.BROKEN, DIED_BETWEEN):
+            if not await calls.abandon(
+                session, last.id, Trouble.BROKEN, DIED_BETWEEN, unless_submitted=True
+            ):
                 return await calls.last_of(session, held.id, work.step.id)
         if not (work.adapter.repeatable or (work.step.asks_once_more and not before)):
             raise Stopped(Failure(*BY_TROUBLE[Trouble.BROKEN]))
@@ -191,18 +194,14 @@ class Caller:
                 answer = await asyncio.shield(submitting)
         except TimeoutError as error:
             await _end(submitting)
-            late = _too_late(work)
-            late.is_still_running = has_begun
             if not has_begun:
                 await self._intend(work)  # for the operator, with the reason
-            raise late from error
+            raise _too_late(work, is_still_running=has_begun) from error
         except ProviderError as error:
             if not has_begun:
                 await self._intend(work)  # as above
             elif _may_have_made_a_job(work, error):
-                stop = _stopped(work, error)
-                stop.is_still_running = True
-                raise stop from error
+                raise _stopped(work, error, is_still_running=True) from error
             raise
         except asyncio.CancelledError:
             if has_begun:
@@ -260,10 +259,7 @@ class Caller:
         except TimeoutError:
             return await self._ask_last(work, handle)
         except ProviderError as error:
-            stop = _stopped(work, error)
-            # A key that is no longer accepted says nothing about the job.
-            stop.is_still_running = error.trouble == Trouble.UNAUTHORISED
-            raise stop from error
+            raise _job_failed(work, error) from error
 
     async def _poll(self, work: Work, handle: Mapping[str, Any], answer: Answer | None) -> Result:
         unanswered = 0
@@ -296,7 +292,7 @@ class Caller:
             pass
         except ProviderError as error:
             if not error.may_repeat:
-                raise _stopped(work, error) from error
+                raise _job_failed(work, error) from error
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(CANCEL_S):
                 await work.adapter.cancel(handle, call)
@@ -319,21 +315,31 @@ def _pause_s(error: ProviderError, turn: int) -> float:
     return min(RETRY_S * 2.0 ** (turn - 1), LONGEST_RETRY_S)
 
 
-def _too_late(work: Work) -> Stopped:
-    failure = Failure(*BY_TROUBLE[Trouble.TIMEOUT])
-    return Stopped(failure, work.call.id, Trouble.TIMEOUT, NO_ANSWER, is_still_running=True)
+def _too_late(work: Work, *, is_still_running: bool = True) -> Stopped:
+    return Stopped(
+        Failure(*BY_TROUBLE[Trouble.TIMEOUT]),
+        work.call.id,
+        Trouble.TIMEOUT,
+        NO_ANSWER,
+        is_still_running=is_still_running,
+    )
 
 
 def _may_have_made_a_job(work: Work, error: ProviderError) -> bool:
     """Whether a failed submit may have left a job at the vendor all the same."""
     return (
         not error.may_repeat
-        and error.trouble in {Trouble.BROKEN, Trouble.TIMEOUT}
+        and error.trouble in {Trouble.BROKEN, Trouble.TIMEOUT, Trouble.BUSY}
         and not work.adapter.repeatable
     )
 
 
-def _stopped(work: Work, error: ProviderError) -> Stopped:
+def _job_failed(work: Work, error: ProviderError) -> Stopped:
+    """A job's own end; but a key that is no longer accepted says nothing about the job."""
+    return _stopped(work, error, is_still_running=error.trouble == Trouble.UNAUTHORISED)
+
+
+def _stopped(work: Work, error: ProviderError, *, is_still_running: bool = False) -> Stopped:
     _log(work, "provider failed", error)
     return Stopped(
         Failure(*BY_TROUBLE[error.trouble]),
@@ -341,6 +347,7 @@ def _stopped(work: Work, error: ProviderError) -> Stopped:
         error.trouble,
         error.vendor_message,
         error.cost_usd_micros,
+        is_still_running=is_still_running,
     )
 
 

@@ -28,7 +28,7 @@ async def reconcile(resources: Resources, queue: Queue) -> None:
         _end_overdue(resources),
         attempts.requeue_dead(resources, BATCH),
         attempts.requeue_lost(resources, queue, BATCH),
-        _sweep_uploads(resources),
+        assets.sweep(resources),
     )
 
 
@@ -37,7 +37,7 @@ async def ask_vendors(resources: Resources, engine: Engine) -> None:
     await _each(_ask_last(resources, engine), abandoned.book_costs(resources))
 
 
-async def _each(*acts: Awaitable[None]) -> None:
+async def _each(*acts: Awaitable[object]) -> None:
     for act in acts:
         try:
             await act
@@ -46,10 +46,6 @@ async def _each(*acts: Awaitable[None]) -> None:
             log.warning("a round of reconciling was cut short", error=repr(error))
         except Exception as error:  # whatever it is, the others still have to be done
             log.error("a round of reconciling failed", exc_info=error)
-
-
-async def _sweep_uploads(resources: Resources) -> None:
-    await assets.sweep(resources)
 
 
 async def _end_overdue(resources: Resources) -> None:

@@ -135,9 +135,9 @@ def job_id(task_id: UUID, attempt: int) -> str:
     return f"{task_id}-{attempt}"
 
 
-def first_job(task_id: UUID) -> dict[str, Any]:
-    """What the queue is told of a new task."""
-    return {"taskId": str(task_id), "attempt": 1}
+def job_of(task_id: UUID, attempt: int) -> dict[str, Any]:
+    """What the queue is told of one attempt."""
+    return {"taskId": str(task_id), "attempt": attempt}
 
 
 async def create(
@@ -230,7 +230,7 @@ async def latest_of(session: AsyncSession, user: User, tool_slug: str) -> Task |
 async def dispatch(resources: Resources, task_id: UUID) -> None:
     """Hand a committed task to the queue at once. Never raises: the relay sends what is missed."""
     await outbox.dispatch_now(
-        resources, QUEUE, job_id(task_id, 1), first_job(task_id), on_sent=note_sent
+        resources, QUEUE, job_id(task_id, 1), job_of(task_id, 1), on_sent=note_sent
     )
 
 
@@ -243,7 +243,10 @@ def image_ids(step: Step, input_values: dict[str, Any]) -> list[UUID]:
 
 
 def _order(tool: ToolRow, new: NewTask) -> Order:
-    """Hold a request against a tool. Raises :class:`errors.Invalid` and :class:`Refused`."""
+    """Hold a request against a tool.
+
+    Raises :class:`errors.Invalid`, :class:`errors.NotFound` and :class:`Refused`.
+    """
     step = _step_of(tool, new.step)
     input_values = _checked_input(step, new.input)
     price_credits = tool.step_price(step.id)
@@ -280,7 +283,7 @@ async def _insert(
         "step_id": order.step.id,
         "created": json.dumps({"stepId": order.step.id}),
         "hold_description": HOLD_DESCRIPTION,
-        **outbox.row(QUEUE, job_id(task_id, 1), first_job(task_id)),
+        **outbox.row(QUEUE, job_id(task_id, 1), job_of(task_id, 1)),
     }
     with credits.ledger_errors():
         inserted = (await session.execute(CREATE, values)).one_or_none()
