@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -25,7 +27,7 @@ from funmagic.reports.reconcile import reconcile as reconcile_books
 from funmagic.tasks import claims, settlement
 from funmagic.tasks.claims import LeaseLost
 from funmagic.tasks.engine import Engine
-from funmagic.tasks.reconciler import reconcile
+from funmagic.tasks.reconciler import ask_vendors, reconcile
 from funmagic.tasks.service import QUEUE
 
 
@@ -223,3 +225,15 @@ async def test_a_failure_of_ours_leaves_no_call_open(
     assert task["receipt"]["released"] == 5
     async with resources.db.transaction() as session:
         assert await session.scalar(text("SELECT state FROM provider_calls")) == "abandoned"
+
+
+async def test_a_round_cut_short_leaves_no_later_act_half_begun(resources: Resources) -> None:
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        asking = asyncio.create_task(ask_vendors(resources, Engine(resources, "stopped-at-once")))
+        await asyncio.sleep(0)  # in its first act by now
+        asking.cancel()
+        await asyncio.wait({asking})
+        gc.collect()
+    assert asking.cancelled()
+    assert [str(complaint.message) for complaint in complaints] == []

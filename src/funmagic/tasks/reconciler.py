@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -25,22 +26,23 @@ LAST_QUESTIONS: Final = 8  # asked at once in one round: each may download a res
 async def reconcile(resources: Resources, queue: Queue) -> None:
     """One round of what needs our own servers: deadlines, leases, lost jobs, unfinished uploads."""
     await _each(
-        _end_overdue(resources),
-        attempts.requeue_dead(resources, BATCH),
-        attempts.requeue_lost(resources, queue, BATCH),
-        assets.sweep(resources),
+        partial(_end_overdue, resources),
+        partial(attempts.requeue_dead, resources, BATCH),
+        partial(attempts.requeue_lost, resources, queue, BATCH),
+        partial(assets.sweep, resources),
     )
 
 
 async def ask_vendors(resources: Resources, engine: Engine) -> None:
     """One round of what waits for vendors: last questions, and what abandoned calls cost."""
-    await _each(_ask_last(resources, engine), abandoned.book_costs(resources))
+    await _each(partial(_ask_last, resources, engine), partial(abandoned.book_costs, resources))
 
 
-async def _each(*acts: Awaitable[object]) -> None:
+async def _each(*acts: Callable[[], Awaitable[object]]) -> None:
+    """One after the other. None begins before its turn, which a round cut short never reaches."""
     for act in acts:
         try:
-            await act
+            await act()
         except OUTAGES as error:
             # The others may not need what is away.
             log.warning("a round of reconciling was cut short", error=repr(error))
