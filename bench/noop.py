@@ -29,7 +29,8 @@ from funmagic.toolkit.contract import Output, Step, StepContext, StepInput, Tool
 
 SLUG = "noop"
 PRICE_CREDITS = 1
-CONFIG = {"steps": {"nothing": {"priceCredits": PRICE_CREDITS, "provider": SLUG, "model": SLUG}}}
+NOBODY = {"provider": SLUG, "model": SLUG}
+CONFIG = {"steps": {"nothing": {"priceCredits": PRICE_CREDITS, "providers": [NOBODY]}}}
 
 
 class Nothing(StepInput):

@@ -31,9 +31,8 @@ CONFIG = {
         {
             "id": "remove",
             "priceCredits": PRICE_CREDITS,
-            "provider": "local",
-            "model": "u2netp",
-            "options": {},
+            "providers": [{"provider": "local", "model": "u2netp", "options": {}}],
+            "settings": {},
         }
     ],
 }

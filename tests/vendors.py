@@ -17,9 +17,8 @@ FAL_CONFIG = {
     "steps": {
         "remove": {
             "priceCredits": 5,
-            "provider": "fal",
-            "model": "fal-ai/bria/background/remove",
-            "options": {},
+            "providers": [{"provider": "fal", "model": "fal-ai/bria/background/remove"}],
+            "settings": {},
         }
     }
 }

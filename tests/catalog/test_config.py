@@ -16,7 +16,11 @@ TOOL = discovery.tool("background-remove")
 
 
 def of(**changes: Any) -> dict[str, Any]:
-    step = {"priceCredits": 5, "provider": "local", "model": "u2netp", "options": {}} | changes
+    """A configuration with changes to its step, or to its only provider."""
+    choice: dict[str, Any] = {"provider": "local", "model": "u2netp", "options": {}}
+    step: dict[str, Any] = {"priceCredits": 5, "providers": [choice]}
+    for name, value in changes.items():
+        (choice if name in choice else step)[name] = value
     return {"steps": {"remove": step}}
 
 
@@ -52,12 +56,18 @@ def test_a_step_without_a_configuration_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
-        ({"provider": "nobody"}, "steps.remove.provider", config.UNKNOWN_PROVIDER),
-        ({"model": "u3net"}, "steps.remove.model", config.UNKNOWN_MODEL),
-        ({"options": {"speed": 9}}, "steps.remove.options.speed", None),
-        ({"options": {"refine_edges": "maybe"}}, "steps.remove.options.refine_edges", None),
-        ({"provider": ""}, "steps.remove.provider", None),
+        ({"provider": "nobody"}, "steps.remove.providers.0.provider", config.UNKNOWN_PROVIDER),
+        ({"model": "u3net"}, "steps.remove.providers.0.model", config.UNKNOWN_MODEL),
+        ({"options": {"speed": 9}}, "steps.remove.providers.0.options.speed", None),
+        (
+            {"options": {"refineEdges": "maybe"}},
+            "steps.remove.providers.0.options.refineEdges",
+            None,
+        ),
+        ({"provider": ""}, "steps.remove.providers.0.provider", None),
         ({"surprise": 1}, "steps.remove.surprise", None),
+        ({"providers": []}, "steps.remove.providers", None),
+        ({"settings": {"noSuchSetting": 1}}, "steps.remove.settings.noSuchSetting", None),
     ],
 )
 def test_what_no_adapter_offers_is_refused_by_its_field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -22,13 +23,17 @@ async def change(db: Database, assignment: str, **values: Any) -> None:
         )
 
 
+LOCALLY = {"provider": "local", "model": "u2netp"}
+
+
 async def test_the_seeded_tool_is_on_offer(db: Database) -> None:
     async with db.transaction() as s:
         tool = await service.tool_by_slug(s, "background-remove")
         assert [row.slug for row in await service.active_tools(s)] == ["background-remove"]
     assert (tool.implementation, tool.tool_type) == ("background-remove", "photo")
     assert tool.price_credits == {"remove": 5}
-    assert (tool.step_price("remove"), tool.step_provider("remove")) == (5, "local")
+    assert tool.step_price("remove") == 5
+    assert [choice.provider for choice in tool.step("remove").providers] == ["local"]
     assert tool.features == tool.plugin.features
 
 
@@ -50,7 +55,7 @@ async def test_an_unknown_step_has_no_price_at_all(db: Database, step_id: str) -
 
 @pytest.mark.hazard("M1")
 async def test_a_step_only_in_the_stored_configuration_has_no_price(db: Database) -> None:
-    stored = '{"steps": {"ghost": {"priceCredits": 0, "provider": "local", "model": "u2netp"}}}'
+    stored = json.dumps({"steps": {"ghost": {"priceCredits": 0, "providers": [LOCALLY]}}})
     await change(db, f"config = '{stored}'".replace(":", r"\:"))
     async with db.transaction() as s:
         tool = await service.tool_by_slug(s, "background-remove")
@@ -96,9 +101,7 @@ async def test_one_plug_in_may_stand_behind_several_tools(db: Database) -> None:
                 tool_type_id=first.tool_type_id,
                 title="Another name",
                 description="For shops.",
-                config={
-                    "steps": {"remove": {"priceCredits": 9, "provider": "local", "model": "u2netp"}}
-                },
+                config={"steps": {"remove": {"priceCredits": 9, "providers": [LOCALLY]}}},
             )
         )
     async with db.transaction() as s:
@@ -111,7 +114,7 @@ async def test_one_plug_in_may_stand_behind_several_tools(db: Database) -> None:
 async def test_a_new_price_is_stored_whole_or_not_at_all(db: Database) -> None:
     async with db.transaction() as s:
         tool = await service.tool_by_slug(s, "background-remove")
-    step = {"priceCredits": 7, "provider": "local", "model": "u2netp"}
+    step = {"priceCredits": 7, "providers": [LOCALLY]}
     async with db.transaction() as s:
         await service.configure(s, tool.id, {"steps": {"remove": step}})
     async with db.transaction() as s:

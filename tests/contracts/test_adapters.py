@@ -25,12 +25,17 @@ from funmagic.providers.contract import (
     Call,
     Capability,
     Connection,
+    File,
     Finished,
+    ImageEdit,
+    ImageTo3d,
     Offer,
     Place,
     ProviderError,
 )
+from funmagic.providers.seed import SIMULATED
 from funmagic.simulators.server import Running, running
+from funmagic.toolkit.schema import form_of
 
 ADAPTERS = registry.adapters()
 OFFERS = [
@@ -69,7 +74,7 @@ def connect(simulators: Running) -> Connect:
         model = adapter.credentials_model
         if model is None:
             return Connection()
-        credentials = model.model_validate(dict.fromkeys(model.model_fields, "tests:secret"))
+        credentials = model.model_validate({"key": SIMULATED[adapter.key]})
         return Connection(credentials, f"{simulators.url}/{adapter.key}")
 
     return to
@@ -95,11 +100,22 @@ def test_options_survive_the_database(
 ) -> None:
     assert offer.models
     assert len(set(offer.models)) == len(offer.models)
-    defaults = offer.options_model()
-    stored = defaults.model_dump(mode="json")
-    assert offer.options_model.model_validate(stored) == defaults
-    with pytest.raises(ValidationError):
-        offer.options_model.model_validate({"noSuchOption": True})
+    for model in (*offer.models, "a-model-of-tomorrow"):
+        options_model = offer.options_of(model)
+        defaults = options_model()
+        stored = defaults.model_dump(mode="json", by_alias=True)
+        assert options_model.model_validate(stored) == defaults
+        assert not any("_" in name for name in stored)
+        form_of(options_model)
+        with pytest.raises(ValidationError):
+            options_model.model_validate({"noSuchOption": True})
+
+
+@every_adapter
+def test_what_an_operator_may_set_can_be_drawn_and_stored(adapter: Adapter) -> None:
+    defaults = adapter.config_model()
+    stored = json.loads(json.dumps(defaults.model_dump(mode="json", by_alias=True)))
+    assert adapter.config_model.model_validate(stored) == defaults
 
 
 @every_adapter
@@ -181,7 +197,7 @@ def make_call(work_dir: Path, offer: Offer, heard: list[int], connection: Connec
     return Call(
         id=new_id(),
         model=offer.models[0],
-        options=offer.options_model(),
+        options=offer.options_of(offer.models[0])(),
         connection=connection,
         work_dir=work_dir,
         deadline_at=now() + timedelta(seconds=60),
@@ -191,8 +207,27 @@ def make_call(work_dir: Path, offer: Offer, heard: list[int], connection: Connec
 
 def assert_right(request: object, answer: Finished) -> None:
     """The result is what the request's docstring promises."""
-    assert isinstance(request, BackgroundRemoval)
-    (cutout,) = answer.result.files
-    assert cutout.content_type == "image/png"
-    with Image.open(request.image.path) as before, Image.open(cutout.path) as after:
-        assert (after.format, after.mode, after.size) == ("PNG", "RGBA", before.size)
+    match request:
+        case BackgroundRemoval():
+            (cutout,) = answer.result.files
+            assert cutout.content_type == "image/png"
+            with Image.open(request.image.path) as before, Image.open(cutout.path) as after:
+                assert (after.format, after.mode, after.size) == ("PNG", "RGBA", before.size)
+        case ImageEdit():
+            (picture,) = answer.result.files
+            assert_picture(picture)
+        case ImageTo3d():
+            model, *pictures = answer.result.files
+            assert model.content_type == "model/gltf-binary"
+            assert model.path.read_bytes()[:4] == b"glTF"
+            for picture in pictures:
+                assert_picture(picture)
+        case _:
+            raise AssertionError(f"no promise is known for {request!r}")
+
+
+def assert_picture(picture: File) -> None:
+    """A picture of the type it says, that can be decoded to its end."""
+    with Image.open(picture.path) as opened:
+        opened.load()
+        assert Image.MIME[str(opened.format)] == picture.content_type

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from tests.simulators.client import KEY, MODEL, Fal, data_uri, png
 
-from funmagic.simulators.fal_jobs import Job, Jobs, Outcome, Pace
+from funmagic.simulators.fal_jobs import Job, Jobs, Outcome
 from funmagic.simulators.files import File, Files
+from funmagic.simulators.pace import Pace
 from funmagic.toolkit.contract import UnusableResult
 from funmagic.tools.background_remove import check_cutout
 

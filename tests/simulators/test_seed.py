@@ -44,7 +44,7 @@ async def test_a_tool_that_is_there_and_a_real_account_are_left_alone(
             )
         ).one()
     assert tuple(row) == ("Ours", None, None)
-    assert (await step_of_the_tool(resources))["provider"] == "local"
+    assert (await step_of_the_tool(resources))["providers"][0]["provider"] == "local"
 
 
 async def test_a_simulated_vendor_is_followed_and_survives_a_seed_without_it(
@@ -63,7 +63,7 @@ async def test_without_simulators_there_is_no_vendor_but_this_server(resources: 
     await seed.run(resources)
     async with resources.db.transaction() as session:
         assert list(await session.scalars(text("SELECT key FROM providers"))) == ["local"]
-    assert (await step_of_the_tool(resources))["provider"] == "local"
+    assert (await step_of_the_tool(resources))["providers"][0]["provider"] == "local"
 
 
 def simulated(resources: Resources, url: str) -> Resources:

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from funmagic.core.ids import new_id
 from funmagic.providers.contract import BackgroundRemoval
 from funmagic.toolkit import discovery
-from funmagic.toolkit.contract import File, Image, Output, Result, UnusableResult
+from funmagic.toolkit.contract import File, Image, Output, Result, StepSettings, UnusableResult
 
 TOOL = discovery.tool("background-remove")
 STEP = TOOL.steps[0]
@@ -27,12 +27,18 @@ class Context:
 
     work_dir: Path
     input: Any
-    config: dict[str, Any] = field(default_factory=dict)
+    settings: StepSettings = field(default_factory=StepSettings)
     opened: list[UUID] = field(default_factory=list)
 
     async def open_image(self, asset_id: UUID) -> Image:
         self.opened.append(asset_id)
         return Image(File(self.work_dir / "photo.png", "image/png"), *SIZE)
+
+    async def open_media(self, asset_id: UUID) -> Image:
+        raise AssertionError("this tool has no pictures of its own")
+
+    async def open_parent(self) -> Image:
+        raise AssertionError("this step follows no other")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from funmagic.core.db import Base
@@ -15,7 +15,9 @@ class Asset(Base):
     """One stored file of one person.
 
     ``pending`` means that an upload address was given out and nothing is known to have arrived;
-    only ``ready`` files can be used; ``expired`` ones are being removed. ``task_id`` and
+    only ``ready`` files can be used; ``expired`` ones are being removed. A ``media`` file belongs
+    to a tool: an admin uploaded it, and whoever sees the tool sees it. ``thumbnail_key`` is a small
+    WebP of what is seen; ``is_relief`` says that a 3D model has a front only. ``task_id`` and
     ``step_id`` name what made an output; tasks live above files, so there is no foreign
     key. ``etag`` is S3's, quotes included.
     """
@@ -23,7 +25,7 @@ class Asset(Base):
     __tablename__ = "assets"
     __table_args__ = (
         CheckConstraint("kind IN ('image', '3d')", name="kind"),
-        CheckConstraint("source IN ('upload', 'output')", name="source"),
+        CheckConstraint("source IN ('upload', 'output', 'media')", name="source"),
         CheckConstraint("status IN ('pending', 'ready', 'expired')", name="status"),
         CheckConstraint("visibility IN ('private', 'public')", name="visibility"),
         CheckConstraint("size_bytes > 0", name="size"),
@@ -44,6 +46,8 @@ class Asset(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     etag: Mapped[str | None] = mapped_column(String(100))
+    thumbnail_key: Mapped[str | None] = mapped_column(String(300))
+    is_relief: Mapped[bool] = mapped_column(server_default=false())
     file_name: Mapped[str] = mapped_column(String(200))
     task_id: Mapped[UUID | None]
     step_id: Mapped[str | None] = mapped_column(String(60))

@@ -167,6 +167,37 @@ async def usable_by(session: AsyncSession, user_id: UUID, asset_id: UUID) -> Ass
     return asset
 
 
+async def media(session: AsyncSession, asset_id: UUID) -> Asset:
+    """A tool's picture, whoever asks. Raises :class:`errors.NotFound`."""
+    found = await session.scalars(
+        select(Asset).where(Asset.id == asset_id, Asset.source == "media", Asset.status == "ready")
+    )
+    asset = found.one_or_none()
+    if asset is None:
+        raise errors.NotFound(N_("We could not find this file."))
+    return asset
+
+
+async def first_image_of(session: AsyncSession, user_id: UUID, task_id: UUID) -> Asset:
+    """The first image one of the person's own tasks made. Raises :class:`errors.NotFound`."""
+    found = await session.scalars(
+        select(Asset)
+        .where(
+            Asset.task_id == task_id,
+            Asset.user_id == user_id,
+            Asset.source == "output",
+            Asset.kind == "image",
+            Asset.status == "ready",
+        )
+        .order_by(Asset.id)
+        .limit(1)
+    )
+    asset = found.one_or_none()
+    if asset is None:
+        raise errors.NotFound(N_("We could not find this file."))
+    return asset
+
+
 async def of_task(session: AsyncSession, user_id: UUID, asset_ids: list[UUID]) -> list[Asset]:
     """The named files of one person, in the order of the ids; missing ones are left out."""
     found = await session.execute(

@@ -1,11 +1,14 @@
 """A tool's configuration: the shape of ``tools.config``, checked against plug-in and adapters.
 
-``{"steps": {"remove": {"priceCredits": 5, "provider": "local", "model": "u2netp"}}}``
+``{"steps": {"remove": {"priceCredits": 5, "providers": [{"provider": "local", "model": "u2netp",
+"options": {}}], "settings": {}}}}``
+
+Providers are asked in their order: the next one only where the one before could not do it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,15 +22,30 @@ from funmagic.toolkit.contract import Step, Tool
 
 PRICE_LIMIT_CREDITS = 1_000_000
 
+MOST_PROVIDERS = 5
+
 UNKNOWN_STEP = N_("This tool has no such step.")
 MISSING_STEP = N_("This step needs a configuration.")
 UNKNOWN_PROVIDER = N_("There is no such provider.")
 WRONG_CAPABILITY = N_("This provider cannot do this step.")
 UNKNOWN_MODEL = N_("This provider does not offer this model for this step.")
+CHOSEN_TWICE = N_("This provider and model are already in the list.")
+
+
+class ProviderChoice(BaseModel):
+    """Who may do a step's work, by which model, with which options."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+    provider: Annotated[str, Field(min_length=1, max_length=64)]
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class StepConfig(BaseModel):
-    """One step as an admin configured it: its price and who does the work."""
+    """One step as an admin configured it: its price, who does the work, the tool's own settings."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
@@ -35,9 +53,8 @@ class StepConfig(BaseModel):
 
     # strict: neither true, "5" nor 5.0 is a price
     price_credits: Annotated[int, Field(strict=True, ge=0, le=PRICE_LIMIT_CREDITS)]
-    provider: Annotated[str, Field(min_length=1, max_length=64)]
-    model: Annotated[str, Field(min_length=1, max_length=200)]
-    options: dict[str, Any] = Field(default_factory=dict)
+    providers: tuple[ProviderChoice, ...] = Field(min_length=1, max_length=MOST_PROVIDERS)
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class ToolConfig(BaseModel):
@@ -56,18 +73,22 @@ def parse(config: Mapping[str, Any]) -> ToolConfig:
         raise Invalid(fields=_fields_of(error)) from None
 
 
-def check(tool: Tool, config: Mapping[str, Any]) -> ToolConfig:
+def check(
+    tool: Tool, config: Mapping[str, Any], more_models: Mapping[str, Collection[str]] | None = None
+) -> ToolConfig:
     """Read a configuration and hold it against the plug-in and the adapters.
 
-    Raises :class:`Invalid` with one message per wrong field for: a step the tool does not have, a
-    step left out, a price that is not a whole number of credits, an unknown provider, a provider
-    without the step's capability, a model it does not offer, options its model does not take.
+    ``more_models`` are ids by provider that are known besides those of the release. Raises
+    :class:`Invalid` with one message per wrong field for: a step the tool does not have, a step
+    left out, a price that is not a whole number of credits, an unknown provider, a provider without
+    the step's capability, a model it does not offer, options its model does not take, settings the
+    step does not take.
     """
     parsed = parse(config)
     fields = {f"steps.{name}": UNKNOWN_STEP for name in parsed.steps if tool.step(name) is None}
     for step in tool.steps:
         if step.id in parsed.steps:
-            fields |= _wrong_in(step, parsed.steps[step.id])
+            fields |= _wrong_in(step, parsed.steps[step.id], more_models or {})
         else:
             fields[f"steps.{step.id}"] = MISSING_STEP
     if fields:
@@ -75,22 +96,48 @@ def check(tool: Tool, config: Mapping[str, Any]) -> ToolConfig:
     return parsed
 
 
-def _wrong_in(step: Step, config: StepConfig) -> dict[str, str]:
+def _wrong_in(
+    step: Step, config: StepConfig, more_models: Mapping[str, Collection[str]]
+) -> dict[str, str]:
     place = f"steps.{step.id}"
-    adapter: Adapter | None = registry.adapters().get(config.provider)
+    wrong: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    for number, choice in enumerate(config.providers):
+        at = f"{place}.providers.{number}"
+        if (choice.provider, choice.model) in seen:
+            wrong[f"{at}.model"] = CHOSEN_TWICE
+        seen.add((choice.provider, choice.model))
+        wrong |= _wrong_in_choice(step, choice, at, more_models.get(choice.provider, ()))
+    try:
+        step.settings_model.model_validate(config.settings)
+    except ValidationError as error:
+        wrong |= {f"{place}.settings.{name}": text for name, text in _fields_of(error).items()}
+    return wrong
+
+
+def _wrong_in_choice(
+    step: Step, choice: ProviderChoice, place: str, more_models: Collection[str]
+) -> dict[str, str]:
+    adapter: Adapter | None = registry.adapters().get(choice.provider)
     if adapter is None:
         return {f"{place}.provider": UNKNOWN_PROVIDER}
     offer = adapter.offers.get(step.capability)
     if offer is None:
         return {f"{place}.provider": WRONG_CAPABILITY}
-    if config.model not in offer.models:
+    if choice.model not in offer.models and choice.model not in more_models:
         return {f"{place}.model": UNKNOWN_MODEL}
     try:
-        offer.options_model.model_validate(config.options)
+        offer.options_of(choice.model).model_validate(choice.options)
     except ValidationError as error:
         return {f"{place}.options.{name}": text for name, text in _fields_of(error).items()}
     return {}
 
 
 def _fields_of(error: ValidationError) -> dict[str, str]:
-    return {".".join(str(part) for part in item["loc"]): item["msg"] for item in error.errors()}
+    """Messages by place; what a list complains of beside its own wrong items adds nothing."""
+    fields = {".".join(str(part) for part in item["loc"]): item["msg"] for item in error.errors()}
+    return {
+        place: text
+        for place, text in fields.items()
+        if not any(other.startswith(f"{place}.") for other in fields)
+    }

@@ -48,8 +48,8 @@ class ToolType(Base):
 class Tool(Base):
     """One tool on offer. ``implementation`` is the key of a plug-in; several rows may share one.
 
-    ``config`` is ``{"steps": {step_id: {"priceCredits", "provider", "model", "options"}}}``,
-    checked by ``catalog.config`` against the plug-in whenever it is written.
+    ``config`` is ``{"steps": {step_id: {"priceCredits", "providers", "settings"}}}``, checked by
+    ``catalog.config`` against the plug-in whenever it is written.
     """
 
     __tablename__ = "tools"

@@ -17,8 +17,14 @@ TOOL_TYPES = (
     ("3d", "3D", 20),
 )
 
-REMOVE_LOCALLY = {"priceCredits": 5, "provider": "local", "model": "u2netp"}
-REMOVE_BY_FAL = {"priceCredits": 5, "provider": "fal", "model": "fal-ai/bria/background/remove"}
+REMOVE_LOCALLY = {
+    "priceCredits": 5,
+    "providers": [{"provider": "local", "model": "u2netp"}],
+}
+REMOVE_BY_FAL = {
+    "priceCredits": 5,
+    "providers": [{"provider": "fal", "model": "fal-ai/bria/background/remove"}],
+}
 
 # slug, implementation, tool type, configuration, configuration where vendors are simulated
 TOOLS: tuple[tuple[str, str, str, dict[str, Any], dict[str, Any]], ...] = (

@@ -59,9 +59,6 @@ class ToolRow:
     def step_price(self, step_id: str) -> int:
         return self.step(step_id).price_credits
 
-    def step_provider(self, step_id: str) -> str:
-        return self.step(step_id).provider
-
 
 _remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
 

@@ -45,7 +45,7 @@ async def _book(resources: Resources, row: ProviderCall) -> None:
         call = Call(
             id=row.id,
             model=row.model,
-            options=offer.options_model.model_validate(row.request["options"]),
+            options=offer.options_of(row.model).model_validate(row.request["options"]),
             connection=connection,
             work_dir=Path(folder),
             deadline_at=now() + timedelta(seconds=ANSWER_S),

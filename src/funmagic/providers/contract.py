@@ -20,19 +20,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from funmagic.core.i18n import N_
 
 
 class Capability(StrEnum):
     """A kind of work; each has exactly one request type in this module."""
 
     BACKGROUND_REMOVAL = "background_removal"
+    IMAGE_EDIT = "image_edit"
+    IMAGE_TO_3D = "image_to_3d"
 
 
 class Trouble(StrEnum):
@@ -43,7 +48,8 @@ class Trouble(StrEnum):
     INVALID = "invalid"  # the input or an option is not acceptable
     BROKEN = "broken"  # the vendor failed
     TIMEOUT = "timeout"  # no answer in time
-    UNAUTHORISED = "unauthorised"  # our key is missing, wrong, or out of funds
+    # what we are not given: our key is missing, wrong or out of funds, or the model is not ours
+    UNAUTHORISED = "unauthorised"
 
 
 class ProviderError(Exception):
@@ -91,7 +97,37 @@ class BackgroundRemoval:
     image: File
 
 
-Request = BackgroundRemoval
+@dataclass(frozen=True, slots=True)
+class ImageEdit:
+    """Request of ``image_edit``: one photo, drawn anew as ``prompt`` says.
+
+    ``image`` and ``references`` (at most 8, pictures whose style is wanted) are upright PNG, JPEG
+    or WebP; ``prompt`` has at most 8,000 characters. Result: one PNG, JPEG or WebP of any size.
+    """
+
+    image: File
+    prompt: str
+    references: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTo3d:
+    """Request of ``image_to_3d``: one upright PNG, JPEG or WebP of a single subject.
+
+    Result: one GLB (glTF 2.0 binary, ``model/gltf-binary``), then, where the vendor makes one, a
+    PNG, JPEG or WebP picture of it. ``meta["isRelief"]`` is True where the model has a front only.
+    """
+
+    image: File
+
+
+Request = BackgroundRemoval | ImageEdit | ImageTo3d
+
+REQUEST_TYPES: Mapping[Capability, type[Request]] = {
+    Capability.BACKGROUND_REMOVAL: BackgroundRemoval,
+    Capability.IMAGE_EDIT: ImageEdit,
+    Capability.IMAGE_TO_3D: ImageTo3d,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +159,70 @@ Answer = Pending | Finished
 
 
 class Options(BaseModel):
-    """Base of every options model: what an admin may set for one model of one capability."""
+    """Base of every options model: what an admin may set for one model of one capability.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A field's ``title`` and ``description`` are English message ids: the admin's form is drawn from
+    them. Every field has a default.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+class AdapterConfig(BaseModel):
+    """Base of what an operator may set for a whole vendor and that is no secret: price tables.
+
+    Drawn as a form and stored as JSON (camelCase). ``more_models`` are ids the vendor has come out
+    with since this release; they take the options of ``Offer.options_model``.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+    more_models: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(),
+        max_length=20,
+        title=N_("Further models"),
+        description=N_("Model ids the vendor has added since this release."),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an adapter can do for one capability. The first model is the recommended one."""
+    """What an adapter can do for one capability. The first model is the recommended one.
+
+    A model not in ``options_by_model`` takes ``options_model``.
+    """
 
     models: tuple[str, ...]
     options_model: type[Options] = Options
+    options_by_model: Mapping[str, type[Options]] = field(default_factory=dict)
+
+    def options_of(self, model: str) -> type[Options]:
+        """What may be set for this model, also for one that is not in ``models``."""
+        return self.options_by_model.get(model, self.options_model)
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach the vendor: decrypted credentials live here and nowhere else."""
+    """How to reach the vendor: decrypted credentials live here and nowhere else.
+
+    ``config`` is the adapter's ``config_model`` as the operator filled it in.
+    """
 
     credentials: BaseModel | None = field(default=None, repr=False)
     base_url: str | None = None
+    config: AdapterConfig = field(default_factory=AdapterConfig)
 
 
 async def _note_nothing() -> None:
     """For calls that are not on record."""
+
+
+async def _show_nobody(_: File) -> None:
+    """For calls nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +232,8 @@ class Call:
     ``report`` takes a percentage 0..99 and may be awaited as often as the vendor speaks: the engine
     thins it out. ``begin`` writes down that a job is about to be made, and raises where it must not
     be made any more. ``work_dir`` is the call's own empty directory and is deleted afterwards.
+    ``show`` takes an unfinished picture (PNG, JPEG or WebP in ``work_dir``) for the person who
+    waits; it is copied before ``show`` returns.
     Where ``wants_files`` is False nobody waits for the result any more: ``poll`` tells the cost
     alone and fetches no file.
     """
@@ -167,6 +246,7 @@ class Call:
     deadline_at: datetime
     report: Callable[[int], Awaitable[None]]
     begin: Callable[[], Awaitable[None]] = _note_nothing
+    show: Callable[[File], Awaitable[None]] = _show_nobody
     wants_files: bool = True
 
 
@@ -187,10 +267,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``ok`` is None where the adapter cannot tell without spending money."""
+    """``ok`` is None where the adapter cannot tell without spending money.
+
+    ``retiring`` holds the days from which models of ours will be (or are) gone, as the vendor tells
+    them; ``listed`` the ids of models the vendor says this account may use, where it says so.
+    """
 
     ok: bool | None
     message: str
+    retiring: Mapping[str, date] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
 
 
 class Adapter(ABC):
@@ -200,6 +286,7 @@ class Adapter(ABC):
     label: str
     offers: Mapping[Capability, Offer]
     credentials_model: type[BaseModel] | None = None
+    config_model: type[AdapterConfig] = AdapterConfig
     # True where a create costs nothing and leaves nothing behind: after a crash between the intent
     # and the answer the engine may simply submit again.
     repeatable: bool = False

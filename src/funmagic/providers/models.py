@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
     true,
@@ -27,7 +28,11 @@ from funmagic.core.ids import new_id
 
 
 class Provider(Base):
-    """One configured vendor. ``key`` names the adapter; credentials are stored encrypted only."""
+    """One configured vendor. ``key`` names the adapter; credentials are stored encrypted only.
+
+    ``config`` fits the adapter's ``config_model``. ``health_retiring`` maps models to the day the
+    vendor takes them away, ``health_listed`` holds the models it says this account may use.
+    """
 
     __tablename__ = "providers"
 
@@ -37,9 +42,15 @@ class Provider(Base):
     is_enabled: Mapped[bool] = mapped_column(default=True, server_default=true())
     base_url: Mapped[str | None] = mapped_column(Text)
     credentials_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    credentials_set_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     config: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
+    is_simulated: Mapped[bool] = mapped_column(default=False, server_default=false())
     health_ok: Mapped[bool | None]
     health_message: Mapped[str | None] = mapped_column(Text)
+    health_retiring: Mapped[dict[str, Any]] = mapped_column(
+        JSONB, default=dict, server_default="{}"
+    )
+    health_listed: Mapped[list[str]] = mapped_column(JSONB, default=list, server_default="[]")
     health_checked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(

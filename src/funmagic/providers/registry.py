@@ -73,14 +73,15 @@ async def connection_of(s: AsyncSession, vault: Vault, key: str) -> Connection:
     known = _adapters().get(key)
     if provider is None or known is None:
         raise Unavailable(type="provider_unavailable")
+    config = known.config_model.model_validate(provider.config)
     if known.credentials_model is None:
-        return Connection(base_url=provider.base_url)
+        return Connection(base_url=provider.base_url, config=config)
     if provider.credentials_encrypted is None:
         raise Unavailable(type="provider_unavailable")
     credentials = open_credentials(
         vault, key, known.credentials_model, provider.credentials_encrypted
     )
-    return Connection(credentials=credentials, base_url=provider.base_url)
+    return Connection(credentials, provider.base_url, config)
 
 
 def seal_credentials(vault: Vault, key: str, credentials: BaseModel) -> bytes:

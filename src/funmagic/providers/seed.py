@@ -14,8 +14,7 @@ from funmagic.core.ids import new_id
 from funmagic.providers import registry
 
 #: Vendors we have simulators of. A simulator serves one below its key: ``{origin}/fal/…``.
-SIMULATED = ("fal",)
-DEMO_KEY = "demo:simulated"
+SIMULATED = {"fal": "demo:simulated"}  # with keys of the shape each vendor's have
 
 # What an operator changed stays as it is.
 ADD = text("""
@@ -26,12 +25,13 @@ ADD = text("""
 # A simulator may have moved to another port, and our secrets may be new. A row that is not marked
 # as simulated is somebody's real account: it is not touched.
 ADD_SIMULATED = text("""
-    INSERT INTO providers (id, key, label, base_url, credentials_encrypted, config)
-    VALUES (:id, :key, :label, :base_url, :credentials, '{"simulated": true}')
+    INSERT INTO providers (id, key, label, base_url, credentials_encrypted, credentials_set_at,
+                           is_simulated)
+    VALUES (:id, :key, :label, :base_url, :credentials, now(), true)
     ON CONFLICT (key) DO UPDATE
        SET base_url = excluded.base_url, credentials_encrypted = excluded.credentials_encrypted,
            updated_at = now()
-     WHERE providers.config @> '{"simulated": true}'
+     WHERE providers.is_simulated
 """)
 
 
@@ -43,10 +43,10 @@ async def seed(s: AsyncSession) -> None:
 
 async def seed_simulated(s: AsyncSession, vault: Vault, simulators_url: str) -> None:
     """Add the simulated vendors, or follow them to this address. Safe to repeat."""
-    for key in SIMULATED:
+    for key, demo_key in SIMULATED.items():
         vendor = registry.adapter(key)
         assert vendor.credentials_model is not None  # vendors want keys
-        credentials = vendor.credentials_model.model_validate({"key": DEMO_KEY})
+        credentials = vendor.credentials_model.model_validate({"key": demo_key})
         await s.execute(
             ADD_SIMULATED,
             {

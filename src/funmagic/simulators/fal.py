@@ -4,7 +4,7 @@ Everything lies below ``/fal``: ``queue/`` is queue.fal.run, ``rest/`` is rest.f
 v3.fal.media, ``api/`` is api.fal.ai. Keys that begin with ``bad`` are refused, others are welcome.
 
 Control, JSON in camelCase: ``POST control/faults`` (:class:`~funmagic.simulators.faults.Fault`, at
-one of :data:`POINTS`), ``PUT control/pace`` (:class:`~funmagic.simulators.fal_jobs.Pace`),
+one of :data:`POINTS`), ``PUT control/pace`` (:class:`~funmagic.simulators.pace.Pace`),
 ``PUT control/outcome`` (:class:`~funmagic.simulators.fal_jobs.Outcome`), ``GET control/requests``,
 ``GET control/jobs``, and ``DELETE control`` for a clean slate.
 """
@@ -18,14 +18,15 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from litestar import Request, Response, delete, get, post, put
+from litestar import Litestar, Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.plugins.pydantic import PydanticPlugin
 from litestar.response import ServerSentEvent
 
-from funmagic.simulators.fal_jobs import Failure, Job, Jobs, Outcome, Pace
+from funmagic.simulators.fal_jobs import Failure, Job, Jobs, Outcome
 from funmagic.simulators.faults import (
     ASGIApp,
     Fault,
@@ -38,6 +39,7 @@ from funmagic.simulators.faults import (
     bearer_of,
 )
 from funmagic.simulators.files import File, Files, serve
+from funmagic.simulators.pace import Pace
 
 #: What jobs can be made of, with the price of one unit in US dollars.
 MODELS = {"fal-ai/bria/background/remove": 0.018}
@@ -86,6 +88,20 @@ class Fal:
         self.jobs.clear(self.usual_pace)
         self.files.clear()
         self.trouble.clear()
+
+
+def application(origin: str, pace: Pace) -> ASGIApp:
+    """This vendor as it is served below ``{origin}/fal``."""
+    fal = Fal(origin, pace)
+    app = Litestar(
+        route_handlers=routes(fal),
+        exception_handlers={Exception: in_fals_words},
+        plugins=[PydanticPlugin(prefer_alias=True)],
+        openapi_config=None,
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+    )
+    return layer(cast(ASGIApp, app), fal)
 
 
 def layer(app: ASGIApp, fal: Fal) -> ASGIApp:

@@ -22,6 +22,7 @@ from pydantic import Field
 from funmagic.simulators import pictures
 from funmagic.simulators.faults import Body
 from funmagic.simulators.files import File, Files
+from funmagic.simulators.pace import Pace
 
 MAX_JOBS = 5_000
 MAX_CUTOUTS_KEPT = 16
@@ -32,13 +33,6 @@ LOG_LINES = ((0.0, "Fetching the image"), (0.25, "25%"), (0.5, "50%"), (0.75, "7
 ERROR_DOCS = "https://docs.fal.ai/errors"
 
 Status = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
-
-
-class Pace(Body):
-    """How long jobs made from now on wait and work, in seconds."""
-
-    queue_s: float = Field(default=0.0, ge=0.0, le=86_400.0)
-    work_s: float = Field(default=0.3, ge=0.0, le=86_400.0)
 
 
 class Outcome(Body):

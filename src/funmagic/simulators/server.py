@@ -17,20 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import cast
 
 import uvicorn
-from litestar import Litestar
-from litestar.plugins.pydantic import PydanticPlugin
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from funmagic.simulators import fal
-from funmagic.simulators.fal_jobs import Pace
-from funmagic.simulators.faults import DROP, ASGIApp
+from funmagic.simulators.faults import DROP, ASGIApp, Receive, Scope, Send
+from funmagic.simulators.pace import Pace
 from funmagic.simulators.tls import Certificate, certificate_in
 
 __all__ = ["Pace", "Running", "Simulators", "listen", "running"]
 
+#: Each serves what lies below its name.
+VENDORS: dict[str, Callable[[str, Pace], ASGIApp]] = {"fal": fal.application}
 #: Requests still being answered when we are told to stop get this long.
 SHUTDOWN_S = 1
 START_PATIENCE_S = 60
@@ -122,16 +121,18 @@ def listen(port: int) -> socket.socket:
 
 def build(origin: str, pace: Pace | None = None) -> ASGIApp:
     """The simulators as an application that names itself by this origin."""
-    vendor = fal.Fal(origin, pace or Pace())
-    app = Litestar(
-        route_handlers=fal.routes(vendor),
-        exception_handlers={Exception: fal.in_fals_words},
-        plugins=[PydanticPlugin(prefer_alias=True)],
-        openapi_config=None,
-        request_max_body_size=fal.MAX_BODY_BYTES,
-        logging_config=None,
-    )
-    return fal.layer(cast(ASGIApp, app), vendor)
+    vendors = {name: serve(origin, pace or Pace()) for name, serve in VENDORS.items()}
+
+    async def by_first_segment(scope: Scope, receive: Receive, send: Send) -> None:
+        vendor = vendors.get(str(scope["path"]).split("/")[1])
+        await (vendor or _nobody)(scope, receive, send)
+
+    return by_first_segment
+
+
+async def _nobody(_: Scope, __: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b"no such vendor"})
 
 
 class _Server(uvicorn.Server):

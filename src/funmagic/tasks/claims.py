@@ -28,7 +28,8 @@ CLAIM = text("""
        AND attempt = :attempt
        AND (status IN ('pending', 'queued')
             OR (status = 'processing' AND (lease_owner IS NULL OR lease_expires_at < now())))
-    RETURNING id, user_id, tool_id, fence, price_credits, input, config, deadline_at, request_id
+    RETURNING id, user_id, tool_id, parent_task_id, fence, price_credits, input, config,
+              deadline_at, request_id
 """)
 CLAIM_OVERDUE = text("""
     UPDATE tasks
@@ -41,7 +42,8 @@ CLAIM_OVERDUE = text("""
        AND status IN ('queued', 'processing')
        AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
-    RETURNING id, user_id, tool_id, fence, price_credits, input, config, deadline_at, request_id
+    RETURNING id, user_id, tool_id, parent_task_id, fence, price_credits, input, config,
+              deadline_at, request_id
 """)
 RENEW = text("""
     UPDATE tasks SET lease_expires_at = now() + make_interval(secs => :lease_s)
@@ -62,6 +64,7 @@ class Claim:
     id: UUID
     user_id: UUID
     tool_id: UUID
+    parent_task_id: UUID | None
     fence: int
     price_credits: int
     input: dict[str, Any]

@@ -142,14 +142,15 @@ class Engine:
         step = tool.step(configured["id"])
         if step is None:
             raise RuntimeError(f"{tool.key} has no step {configured['id']!r} any more")
-        adapter = registry.adapter(configured["provider"])
+        chosen = configured["providers"][0]
+        adapter = registry.adapter(chosen["provider"])
         async with self._resources.db.transaction() as session:
             try:
                 connection = await registry.connection_of(
-                    session, self._resources.vault, configured["provider"]
+                    session, self._resources.vault, chosen["provider"]
                 )
             except errors.Unavailable as error:
-                log.error("provider not usable", provider=configured["provider"])
+                log.error("provider not usable", provider=chosen["provider"])
                 raise Stopped(Failure(*BY_TROUBLE[Trouble.UNAUTHORISED])) from error
         reporter = ProgressReporter(self._resources, held, step.id)
         return Work(
@@ -159,16 +160,17 @@ class Engine:
             context=TaskStepContext(
                 resources=self._resources,
                 user_id=held.user_id,
+                parent_task_id=held.parent_task_id,
                 input=step.input_model.model_validate(held.input),
-                config=configured,
+                settings=step.settings_model.model_validate(configured["settings"]),
                 work_dir=work_dir,
             ),
             call=Call(
                 id=new_id(),
-                model=configured["model"],
-                options=adapter.offers[step.capability].options_model.model_validate(
-                    configured["options"]
-                ),
+                model=chosen["model"],
+                options=adapter.offers[step.capability]
+                .options_of(chosen["model"])
+                .model_validate(chosen["options"]),
                 connection=connection,
                 work_dir=work_dir,
                 deadline_at=held.deadline_at,

@@ -43,6 +43,7 @@ class Task(Base):
         CheckConstraint("price_credits >= 0", name="price"),
         UniqueConstraint("user_id", "idempotency_key"),
         Index("ix_tasks_user", "user_id", "id"),
+        Index(None, "parent_task_id"),
         Index("ix_tasks_user_tool", "user_id", "tool_id", "id"),
         Index("ix_tasks_open", "lease_expires_at", postgresql_where=text(OPEN_STATUSES)),
     )

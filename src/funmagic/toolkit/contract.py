@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from funmagic.core.i18n import N_
@@ -24,6 +24,8 @@ from funmagic.providers.contract import (
     BackgroundRemoval,
     Capability,
     File,
+    ImageEdit,
+    ImageTo3d,
     Request,
     Result,
 )
@@ -32,17 +34,24 @@ __all__ = [
     "N_",
     "BackgroundRemoval",
     "Capability",
+    "Choice",
+    "ChoiceField",
     "File",
     "Image",
+    "ImageEdit",
     "ImageField",
     "ImageRef",
+    "ImageTo3d",
     "InvalidInput",
+    "MediaField",
+    "MediaRef",
     "Output",
     "Request",
     "Result",
     "Step",
     "StepContext",
     "StepInput",
+    "StepSettings",
     "Tool",
     "UnusableResult",
 ]
@@ -79,6 +88,54 @@ class ImageField:
 ImageRef = Annotated[UUID, ImageField(label="Photo")]
 
 
+@dataclass(frozen=True, slots=True)
+class MediaField:
+    """Marks a settings field as a picture the admin uploads through route ``tool-media``."""
+
+    label: str  # English message id
+
+
+# The id of a picture an admin uploaded. People who see the tool may see it.
+MediaRef = Annotated[UUID, MediaField(label=N_("Picture"))]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceField:
+    """Marks a text field of the input as the slug of one of the admin's choices.
+
+    ``choices`` is the attribute of the step's settings that lists them (:class:`Choice` each).
+    """
+
+    label: str  # English message id
+    choices: str
+
+
+class StepSettings(BaseModel):
+    """Base of what an admin sets for a step beyond its price and providers; camelCase in JSON.
+
+    Every field has a default, so that a tool can be offered before its settings are filled in. The
+    admin's form is drawn from it: texts, numbers, switches, choices, pictures (:data:`MediaRef`),
+    nested models, and tuples of models with a ``max_length``.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+class Choice(StepSettings):
+    """One thing a person can choose. Of these fields and of no other the public may know.
+
+    ``slug`` names it for good: it stays the same when the list is reordered or the name changes.
+    """
+
+    slug: str = Field(
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=40, title=N_("Slug")
+    )
+    name: str = Field(min_length=1, max_length=60, title=N_("Name"))
+    image: MediaRef | None = None
+
+
 class StepInput(BaseModel):
     """Base of every step's input: camelCase in JSON, unknown fields refused."""
 
@@ -107,7 +164,7 @@ class StepContext(Protocol):
     def input(self) -> Any: ...  # the validated ``Step.input_model``
 
     @property
-    def config(self) -> dict[str, Any]: ...  # the step's configuration as priced, by the admin
+    def settings(self) -> Any: ...  # the validated ``Step.settings_model``, as it was priced
 
     @property
     def work_dir(self) -> Path: ...  # private to this call, deleted afterwards
@@ -116,16 +173,32 @@ class StepContext(Protocol):
         """Fetch and decode one of the task owner's images. Raises :class:`InvalidInput`."""
         ...
 
+    async def open_media(self, asset_id: UUID) -> Image:
+        """Fetch and decode a picture of the settings. Raises :class:`InvalidInput`."""
+        ...
+
+    async def open_parent(self) -> Image:
+        """The first image the parent task made, of a step that ``follows`` another.
+
+        Raises :class:`InvalidInput`.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One result. ``name`` is a slug, unique in the step: it is part of the stored object's key."""
+    """One result. ``name`` is a slug, unique in the step: it is part of the stored object's key.
+
+    ``poster`` is a picture of a 3D model; ``is_relief`` says that the model has a front only.
+    """
 
     name: str
     file: File
     kind: Literal["image", "3d"] = "image"
     width: int | None = None
     height: int | None = None
+    poster: File | None = None
+    is_relief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +210,9 @@ class Step:
     come back. ``asks_once_more`` decides what becomes of a call that may or may not have reached
     the vendor, because the worker died between asking and hearing: make one more, at the risk of
     paying the vendor twice for one charge, or (for dear ones) fail and give the credits back.
+
+    A step that ``follows`` another runs as a child task: its parent is the person's own completed
+    task of that step of the same tool.
     """
 
     id: str
@@ -151,6 +227,8 @@ class Step:
     recommended_model: str
     deadline_s: int = 300
     asks_once_more: bool = True
+    settings_model: type[StepSettings] = StepSettings
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +242,8 @@ class Tool:
     steps: tuple[Step, ...]
     # Which view of the result the page offers: a before/after slider, or the plain output.
     result_view: Literal["before-after", "plain"] = "plain"
+    # The file in the tool's folder that draws its page, extending ``pages/tool.html``.
+    template: str | None = None
 
     def step(self, step_id: str | None) -> Step | None:
         """The named step, the first where no name is given, None where it is unknown."""
