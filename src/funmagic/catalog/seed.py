@@ -26,6 +26,35 @@ REMOVE_BY_FAL = {
     "providers": [{"provider": "fal", "model": "fal-ai/bria/background/remove"}],
 }
 
+# (name, what makes it), in the words a drawing model understands.
+STYLES = (
+    ("Pencil", "A fine graphite pencil drawing on white paper, hatched shadows."),
+    ("Watercolour", "A loose watercolour painting, soft edges, light washes on rough paper."),
+    ("Oil painting", "An oil painting with visible brush strokes and warm light."),
+    ("Comic", "A comic book panel: bold ink outlines, flat colours, halftone shadows."),
+    ("Pop art", "A pop art print in a few loud colours."),
+    ("Stained glass", "A stained glass window: pieces of glowing glass between dark lines."),
+    ("Mosaic", "A mosaic of small stone tiles."),
+    ("Clay figurine", "A hand-made clay figurine, smooth, softly lit, photographed in a studio."),
+)
+DRAW = {
+    "styles": [
+        {"slug": name.lower().replace(" ", "-"), "name": name, "prompt": prompt}
+        for name, prompt in STYLES
+    ]
+}
+DRAW_LOCALLY = {
+    "priceCredits": 20,
+    "providers": [{"provider": "local", "model": "styletransfer"}],
+    "settings": DRAW,
+}
+SHAPE_LOCALLY = {"priceCredits": 30, "providers": [{"provider": "local", "model": "relief"}]}
+DRAW_BY_OPENAI = {**DRAW_LOCALLY, "providers": [{"provider": "openai", "model": "gpt-image-1.5"}]}
+SHAPE_BY_TRIPO = {
+    "priceCredits": 30,
+    "providers": [{"provider": "tripo", "model": "v3.1-20260211"}],
+}
+
 # slug, implementation, tool type, configuration, configuration where vendors are simulated
 TOOLS: tuple[tuple[str, str, str, dict[str, Any], dict[str, Any]], ...] = (
     (
@@ -34,6 +63,13 @@ TOOLS: tuple[tuple[str, str, str, dict[str, Any], dict[str, Any]], ...] = (
         "photo",
         {"steps": {"remove": REMOVE_LOCALLY}},
         {"steps": {"remove": REMOVE_BY_FAL}},
+    ),
+    (
+        "figme",
+        "figme",
+        "3d",
+        {"steps": {"image-gen": DRAW_LOCALLY, "3d-gen": SHAPE_LOCALLY}},
+        {"steps": {"image-gen": DRAW_BY_OPENAI, "3d-gen": SHAPE_BY_TRIPO}},
     ),
 )
 

@@ -23,7 +23,7 @@ from PIL import ImageCms, ImageOps
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.image_types import SNIFF_BYTES, sniff
-from funmagic.toolkit.contract import File, Image, InvalidInput
+from funmagic.toolkit.contract import File, Image, InvalidInput, UnusableResult
 
 T = TypeVar("T")
 
@@ -137,3 +137,41 @@ def _in_srgb(picture: Pillow.Image, wanted: str) -> Pillow.Image | None:
             outputMode=wanted,
         )
     return None
+
+
+UNREADABLE = N_("The result could not be read. You were not charged.")
+BLANK = N_("The result is blank. You were not charged.")
+# Of 255: a picture whose brightest and darkest points are closer shows nothing.
+LEAST_CONTRAST = 8
+
+
+def check_picture(file: File) -> tuple[int, int]:
+    """Width and height of a vendor's picture. Raises :class:`UnusableResult`. Blocks: in a thread.
+
+    It is decoded to its end, and a picture of one colour, or transparent all over, is none.
+    """
+    try:
+        picture = _read(file.path, file.content_type)
+    except (InvalidInput, KeyError):
+        raise UnusableResult(UNREADABLE) from None
+    grey = Pillow.new("RGB", picture.size, "white")
+    grey.paste(picture, mask=picture.getchannel("A") if picture.mode == "RGBA" else None)
+    levels = np.asarray(grey.convert("L"))
+    if int(levels.max()) - int(levels.min()) < LEAST_CONTRAST:
+        raise UnusableResult(BLANK)
+    return picture.size
+
+
+def thumbnail(source: Path, target: Path, side_px: int = 400) -> tuple[int, int]:
+    """Write a small WebP, at most ``side_px`` a side; its width and height. Blocks: in a thread.
+
+    Raises :class:`InvalidInput` for what is no image.
+    """
+    with source.open("rb") as file:
+        content_type = sniff(file.read(SNIFF_BYTES))
+    if content_type is None:
+        raise InvalidInput(NOT_AN_IMAGE)
+    picture = _read(source, content_type)
+    picture.thumbnail((side_px, side_px), Pillow.Resampling.LANCZOS)
+    picture.save(target, "WEBP", quality=82, method=4)
+    return picture.size

@@ -50,6 +50,8 @@ class Local(Adapter):
     label = "This server"
     offers: Mapping[Capability, Offer] = {
         Capability.BACKGROUND_REMOVAL: Offer(("u2netp",), BackgroundRemovalOptions),
+        Capability.IMAGE_EDIT: Offer(("styletransfer",)),
+        Capability.IMAGE_TO_3D: Offer(("relief",)),
     }
     repeatable = True
 
