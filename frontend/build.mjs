@@ -2,7 +2,7 @@
 // scripts and styles by esbuild and Tailwind, pictures and the font as they are, icons as JSON for
 // the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,8 +11,10 @@ import * as esbuild from "esbuild";
 import { compile } from "tailwindcss";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const web = resolve(here, "../src/funmagic/web");
-const dist = join(web, "static/dist");
+const source = resolve(here, "../src/funmagic");
+const web = join(source, "web");
+const built = join(web, "static/dist");
+const dist = `${built}.next`; // takes the place of the last build when it is whole
 const modules = join(here, "node_modules");
 const scratch = mkdtempSync(join(tmpdir(), "funmagic-frontend-"));
 const manifest = {};
@@ -26,7 +28,10 @@ try {
   writeFileSync(join(dist, "icons.json"), JSON.stringify(collectIcons()));
   writeFileSync(join(dist, "manifest.json"), JSON.stringify(manifest, null, 1));
   compress();
+  rmSync(built, { recursive: true, force: true });
+  renameSync(dist, built);
 } finally {
+  rmSync(dist, { recursive: true, force: true });
   rmSync(scratch, { recursive: true, force: true });
 }
 
@@ -50,7 +55,7 @@ async function buildScripts() {
       ...shared,
       format: "esm",
       splitting: true,
-      entryPoints: [join(here, "src/app.ts"), join(here, "src/tool.ts")],
+      entryPoints: ["app.ts", "tool.ts", "dashboard.ts"].map((name) => join(here, "src", name)).filter(existsSync),
     }),
   );
 }
@@ -86,7 +91,7 @@ async function loadStylesheet(id, base) {
 // Every word of templates and scripts that may be a class name; Tailwind ignores those that are not.
 function classNames() {
   const words = new Set();
-  for (const path of [...files(join(web, "templates")), ...files(join(here, "src"))]) {
+  for (const path of [...pageSources(), ...files(join(here, "src"))]) {
     if (!/\.(html|ts)$/.test(path)) continue;
     for (const word of readFileSync(path, "utf8").split(/[\s"'`{}<>=]+/)) words.add(word);
   }
@@ -127,8 +132,8 @@ function copyPictures() {
 // to be one costs a line in a file no browser loads.
 function collectIcons() {
   const names = new Set();
-  for (const path of files(web)) {
-    const text = /\.(html|py)$/.test(path) ? readFileSync(path, "utf8") : "";
+  for (const path of pageSources()) {
+    const text = readFileSync(path, "utf8");
     for (const [, name] of text.matchAll(/"([a-z0-9-]+)"/g)) {
       if (existsSync(iconFile(name))) names.add(name);
     }
@@ -139,6 +144,12 @@ function collectIcons() {
     icons[name] = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "").replace(/\s*\n\s*/g, "").trim();
   }
   return icons;
+}
+
+// Templates and page code: of the public pages, of the dashboard, and of tools with a page of their own.
+function pageSources() {
+  const folders = ["web", "dashboard", "tools"].map((name) => join(source, name)).filter(existsSync);
+  return folders.flatMap(files).filter((path) => /\.(html|py)$/.test(path));
 }
 
 function iconFile(name) {
@@ -157,5 +168,5 @@ function compress() {
 function files(root) {
   return readdirSync(root, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => (entry.isDirectory() ? (entry.name === "dist" ? [] : files(join(root, entry.name))) : [join(root, entry.name)]));
+    .flatMap((entry) => (entry.isDirectory() ? (entry.name.startsWith("dist") ? [] : files(join(root, entry.name))) : [join(root, entry.name)]));
 }

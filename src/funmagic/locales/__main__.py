@@ -35,6 +35,8 @@ def sources() -> Iterator[tuple[Path, str, Keywords]]:
     for suffix in ("*.html", "*.txt"):
         for path in sorted(package.rglob(f"templates/**/{suffix}")):
             yield path, "jinja2.ext:babel_extract", TEMPLATE_KEYWORDS
+    for path in sorted(package.glob("tools/*/*.html")):
+        yield path, "jinja2.ext:babel_extract", TEMPLATE_KEYWORDS
     for path in sorted((ROOT / "frontend" / "src").rglob("*.ts")):
         yield path, "javascript", BROWSER_KEYWORDS
 

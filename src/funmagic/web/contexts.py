@@ -17,6 +17,7 @@ class Viewer:
 
     email: str
     available: int
+    is_admin: bool = False
 
     @property
     def initial(self) -> str:

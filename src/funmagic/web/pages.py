@@ -21,6 +21,7 @@ LOCALE_COOKIE = "fm_locale"
 LOCALE_LIFETIME_S = 365 * 24 * 3600
 # Pages show a person's own state: a browser may keep them, but asks before it shows them again.
 PAGE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
+ADMIN_ROLES = frozenset({"admin", "super_admin"})
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -37,7 +38,12 @@ async def viewer_of(session: AsyncSession, user: User | None) -> Viewer | None:
     if user is None:
         return None
     balance = await credits.balance_of(session, user.id)
-    return Viewer(email=user.email, available=balance.available)
+    return as_viewer(user, balance.available)
+
+
+def as_viewer(user: User, available: int) -> Viewer:
+    """A signed-in person as pages see them; ``available`` is whole credits."""
+    return Viewer(email=user.email, available=available, is_admin=user.role in ADMIN_ROLES)
 
 
 def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = True) -> Page:

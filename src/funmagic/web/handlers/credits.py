@@ -14,8 +14,8 @@ from funmagic.core.i18n import N_, translate
 from funmagic.core.resources import Resources
 from funmagic.credits import service as credits
 from funmagic.credits.service import TransactionView
-from funmagic.web.contexts import CreditsView, Entry, Viewer
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of
+from funmagic.web.contexts import CreditsView, Entry
+from funmagic.web.pages import AnyRequest, as_viewer, drawn, known_locale, page_of
 
 PAGE_ROWS: Final = 20
 
@@ -57,7 +57,7 @@ async def show_credits(
         older_path=f"/{locale}/credits?cursor={found.next_cursor}" if found.next_cursor else None,
         is_first_page=cursor is None,
     )
-    viewer = Viewer(email=user_or_none.email, available=balance.available)
+    viewer = as_viewer(user_or_none, balance.available)
     return drawn(request, "pages/credits.html", page_of(request, viewer), view)
 
 

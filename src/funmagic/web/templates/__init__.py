@@ -18,7 +18,9 @@ from funmagic.core.i18n import browser_messages, ntranslate, translate
 from funmagic.core.settings import Settings
 from funmagic.web.static import front_end
 
-FOLDER = Path(__file__).parent
+PACKAGE = Path(__file__).parents[2]
+# A name of the public pages or of the dashboard, or ``tools/<folder>/<file>`` of a tool's own.
+FOLDERS = (PACKAGE / "web" / "templates", PACKAGE / "dashboard" / "templates", PACKAGE)
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
@@ -29,7 +31,7 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
 def environment(settings: Settings) -> Environment:
     """Jinja with our words, icons and addresses; an unknown name is an error."""
     env = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(FOLDERS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
