@@ -11,7 +11,7 @@ from bench.ground import POOL_SIZE, Ground
 from bench.measure import Work, in_turns, rate, table
 from bench.peers import Peers
 from funmagic.tasks import service
-from funmagic.tasks.service import NewTask
+from funmagic.tasks.orders import NewTask
 
 ROUNDS = 5
 ROUND_S = 0.8

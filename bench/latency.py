@@ -17,7 +17,7 @@ from bench.measure import percentile, table
 from bench.processes import python_worker
 from bench.worker import BARE_QUEUE
 from funmagic.tasks import service
-from funmagic.tasks.service import NewTask
+from funmagic.tasks.orders import NewTask
 
 BLOCKS = 4
 BLOCK = 80  # jobs one after the other, before the other side has its turn

@@ -16,7 +16,7 @@ from bench.measure import in_turns, table
 from bench.processes import node_add, node_worker, python_worker
 from bench.worker import BARE_QUEUE
 from funmagic.tasks import service
-from funmagic.tasks.service import NewTask
+from funmagic.tasks.orders import NewTask
 
 ROUNDS = 3
 TASKS = 160

@@ -17,7 +17,7 @@ from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
 from funmagic.jobs.queue import Queue
 from funmagic.tasks import service
-from funmagic.tasks.service import NewTask
+from funmagic.tasks.orders import NewTask
 
 ALLOWED = {"taskId", "attempt", "requestId"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
-from tests.tasks.runs import create
+from tests.tasks.runs import PRICE_CREDITS, create
 from tests.uploads import describe, upload
 
 from funmagic.core.resources import Resources
@@ -34,6 +34,10 @@ async def test_a_price_that_changed_since_is_the_one_that_counts(
         outdated = await create(browser, photo, expectedCredits=5)
         assert outdated.status_code == 409
         assert "7 credits" in outdated.json()["error"]["message"]
+        assert (outdated.json()["error"]["type"], outdated.json()["error"]["credits"]) == (
+            "price_changed",
+            7,
+        )
         assert (await create(browser, photo, expectedCredits=7)).json()["credits"] == 7
         async with resources.db.transaction() as session:
             await session.execute(
@@ -58,6 +62,21 @@ async def test_a_tool_taken_away_since_is_not_found(
             await session.execute(text(f"UPDATE {table} SET is_active = false"))
         assert (await create(browser, photo)).status_code == 404
     assert await held(resources) == [5]
+
+
+@pytest.mark.hazard("M16")
+async def test_a_tool_deleted_since_is_not_found_whatever_price_is_expected(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        photo = await upload(browser, astronaut)
+        assert (await create(browser, photo, expectedCredits=4)).status_code == 409, "remembered"
+        async with resources.db.transaction() as session:
+            await session.execute(text("DELETE FROM tools WHERE slug = 'background-remove'"))
+        for expected in (None, 4, PRICE_CREDITS):
+            answer = await create(browser, photo, expectedCredits=expected)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
+    assert await held(resources) == []
 
 
 @pytest.mark.hazard("A2")

@@ -60,7 +60,10 @@ def as_funmagic_error(error: Exception) -> errors.FunMagicError:
 
 
 def json_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """The one shape of every JSON error: ``{"error": {type, message, retryAfter?, fields?}}``."""
+    """The one shape of every JSON error: ``{"error": {type, message, retryAfter?, fields?}}``.
+
+    A price that has changed comes with the new one: ``credits``.
+    """
     problem = as_funmagic_error(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", path=request.url.path, exc_info=error)
@@ -73,6 +76,8 @@ def json_error(request: Request[Any, Any, Any], error: Exception) -> Response[di
     if problem.retry_after_s is not None:
         body["retryAfter"] = problem.retry_after_s
         headers["Retry-After"] = str(problem.retry_after_s)
+    if "credits" in problem.params:
+        body["credits"] = problem.params["credits"]
     if problem.fields:
         body["fields"] = {
             name: translate(locale, message) for name, message in problem.fields.items()

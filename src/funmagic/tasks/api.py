@@ -18,6 +18,7 @@ from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor
 from funmagic.core.resources import Resources
 from funmagic.tasks import service
 from funmagic.tasks.hub import EventHub
+from funmagic.tasks.orders import NewTask
 from funmagic.tasks.stream import TaskStream
 from funmagic.tasks.views import TaskRow, TaskView, task_rows, task_view
 
@@ -25,11 +26,15 @@ STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class TaskRequest(CamelModel):
-    """``expectedCredits`` is the price the person saw; another price is refused, not charged."""
+    """``expectedCredits`` is the price the person saw; another price is refused, not charged.
+
+    ``parentTaskId`` is the finished task that a step which follows another starts from.
+    """
 
     tool: str = Field(min_length=1, max_length=100)
     step: str | None = Field(default=None, max_length=60)
     input: dict[str, Any] = Field(default_factory=dict)
+    parent_task_id: UUID | None = None
     expected_credits: int | None = Field(default=None, ge=0)
 
 
@@ -47,7 +52,7 @@ async def create_task(
     idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> CreatedView:
     """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task."""
-    new = service.NewTask(data.tool, data.step, data.input, data.expected_credits)
+    new = NewTask(data.tool, data.step, data.input, data.expected_credits, data.parent_task_id)
     async with resources.db.transaction() as session:
         created = await service.create(session, user, new, idempotency_key=idempotency_key)
     await service.dispatch(resources, created.id)

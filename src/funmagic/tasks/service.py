@@ -6,7 +6,6 @@ has a task that will run and credits set aside for it, or nothing happened.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from contextlib import suppress
@@ -15,7 +14,6 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,17 +24,16 @@ from funmagic.catalog.models import Tool as ToolTable
 from funmagic.catalog.service import ToolRow
 from funmagic.core import errors, log
 from funmagic.core.clock import now
-from funmagic.core.http import field_message
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
 from funmagic.credits import service as credits
 from funmagic.jobs import outbox
 from funmagic.tasks.models import Task
-from funmagic.toolkit.contract import Step
-from funmagic.toolkit.schema import form_of
+from funmagic.tasks.orders import NewTask, Order, Refused, order_of
 
 QUEUE: Final = "ai-tasks"
+PARENT_NOT_READY: Final = N_("The step before this one has no finished picture to start from.")
 HOLD_DESCRIPTION: Final = N_("Reserved for a task")
 # A task no worker takes for this long is given up; a claimed one has its step's own deadline.
 LONGEST_WAIT: Final = timedelta(hours=1)
@@ -46,6 +43,18 @@ FIND_BY_KEY = text("""
     SELECT id, request_hash, status, price_credits FROM tasks
      WHERE user_id = :user_id AND idempotency_key = :key
 """)
+# A task a child may start from: one's own, completed, of the same tool and of the step that is
+# followed, with a picture.
+PARENT = """
+    SELECT FROM tasks AS parent
+     WHERE parent.id = CAST(:parent_id AS uuid) AND parent.user_id = :user_id
+       AND parent.tool_id = :tool_id AND parent.status = 'completed'
+       AND parent.config #>> '{steps,0,id}' = :follows
+       AND EXISTS (SELECT FROM assets
+                    WHERE task_id = parent.id AND user_id = :user_id AND source = 'output'
+                      AND kind = 'image' AND status = 'ready')
+"""
+IS_PARENT = text(f"SELECT EXISTS ({PARENT})")
 # The task, its step, its first event, its place in the outbox and its hold, or nothing. Later parts
 # see the rows of ``task`` alone, so where it inserts none they do nothing.
 CREATE = text(f"""
@@ -56,14 +65,16 @@ CREATE = text(f"""
            AND tools.is_active AND tool_types.is_active
            AND tools.config = CAST(:tool_config AS jsonb)
     ), task AS (
-        INSERT INTO tasks (id, user_id, tool_id, price_credits, input, config, deadline_at,
-                           idempotency_key, request_hash, request_id, last_seq)
-        SELECT :task_id, :user_id, :tool_id, :price_credits, CAST(:input AS jsonb),
-               CAST(:config AS jsonb), :deadline_at, :idempotency_key, :request_hash, :request_id, 1
+        INSERT INTO tasks (id, user_id, tool_id, parent_task_id, price_credits, input, config,
+                           deadline_at, idempotency_key, request_hash, request_id, last_seq)
+        SELECT :task_id, :user_id, :tool_id, CAST(:parent_id AS uuid), :price_credits,
+               CAST(:input AS jsonb), CAST(:config AS jsonb), :deadline_at, :idempotency_key,
+               :request_hash, :request_id, 1
           FROM offer
          WHERE (SELECT count(*) FROM assets
                  WHERE id = ANY(CAST(:image_ids AS uuid[])) AND user_id = :user_id
                    AND status = 'ready' AND kind = 'image') = :images
+           AND (CAST(:parent_id AS uuid) IS NULL OR EXISTS ({PARENT}))
         ON CONFLICT (user_id, idempotency_key) DO NOTHING
         RETURNING id
     ), step AS (
@@ -84,10 +95,6 @@ MARK_QUEUED = text("""
 """)
 
 
-class Refused(errors.Conflict):
-    """The request does not fit the tool as it is; perhaps it fits as it has become."""
-
-
 @dataclass(frozen=True, slots=True)
 class Created:
     """A task that was made, now or earlier by the same request."""
@@ -95,39 +102,6 @@ class Created:
     id: UUID
     status: str
     price_credits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A request that fits a tool: which step, with what checked input, at what price."""
-
-    tool: ToolRow
-    step: Step
-    input: dict[str, Any]
-    price_credits: int
-
-    @property
-    def image_ids(self) -> list[UUID]:
-        return image_ids(self.step, self.input)
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """What a person asks for. ``step`` None means the tool's first; an empty one is unknown."""
-
-    tool: str
-    step: str | None
-    input: dict[str, Any]
-    expected_credits: int | None = None
-
-    def request_hash(self) -> bytes:
-        """SHA-256 of the request in one canonical form: what the same key must come with."""
-        canonical = json.dumps(
-            [self.tool, self.step, self.input, self.expected_credits],
-            sort_keys=True,
-            separators=(",", ":"),
-        )
-        return hashlib.sha256(canonical.encode()).digest()
 
 
 def job_id(task_id: UUID, attempt: int) -> str:
@@ -146,9 +120,10 @@ async def create(
     """Create a task and hold its price.
 
     The same key with the same request returns the task it made before. Raises
-    :class:`errors.NotFound` (tool, or an image that is not one's own and confirmed),
+    :class:`errors.NotFound` (tool, parent, or an image that is not one's own and confirmed),
     :class:`errors.Invalid` (step, input), :class:`errors.Conflict` (a price other than expected; a
-    key used for something else) and :class:`errors.NotEnoughCredits`.
+    key used for something else; a parent to start from that is not ready) and
+    :class:`errors.NotEnoughCredits`.
 
     Mostly one statement: it makes sure that the tool is still as this process remembers it and the
     images are usable. Where it inserts nothing, what it may be is looked up one by one.
@@ -158,7 +133,7 @@ async def create(
     request_hash = new.request_hash()
 
     async def insert(tool: ToolRow) -> Created | None:
-        order = _order(tool, new)
+        order = order_of(tool, new)
         return await _insert(session, user.id, order, idempotency_key, request_hash)
 
     remembered = catalog.remembered(new.tool)
@@ -173,8 +148,10 @@ async def create(
         if known is not None:
             return known
     tool = await catalog.tool_by_slug(session, new.tool)
-    for asset_id in _order(tool, new).image_ids:
+    order = order_of(tool, new)
+    for asset_id in order.image_ids:
         await assets.usable_by(session, user.id, asset_id)
+    await _check_parent(session, user.id, order)
     created = await insert(tool)
     if created is None and idempotency_key is not None:
         # Somebody with the same key was faster and has committed by now.
@@ -234,26 +211,6 @@ async def dispatch(resources: Resources, task_id: UUID) -> None:
     )
 
 
-def image_ids(step: Step, input_values: dict[str, Any]) -> list[UUID]:
-    """The assets an input names, in the order of the form."""
-    named = (
-        input_values.get(field.name) for field in form_of(step.input_model) if field.kind == "image"
-    )
-    return [UUID(asset_id) for asset_id in named if asset_id is not None]
-
-
-def _order(tool: ToolRow, new: NewTask) -> Order:
-    """Hold a request against a tool.
-
-    Raises :class:`errors.Invalid`, :class:`errors.NotFound` and :class:`Refused`.
-    """
-    step = _step_of(tool, new.step)
-    input_values = _checked_input(step, new.input)
-    price_credits = tool.step_price(step.id)
-    _check_price(price_credits, new.expected_credits)
-    return Order(tool, step, input_values, price_credits)
-
-
 async def _insert(
     session: AsyncSession,
     user_id: UUID,
@@ -273,9 +230,11 @@ async def _insert(
         "tool_config": order.tool.config_json,
         "image_ids": image_ids,
         "images": len(image_ids),
+        "parent_id": order.parent_task_id,
+        "follows": order.step.follows,
         "price_credits": order.price_credits,
         "input": json.dumps(order.input),
-        "config": json.dumps(_snapshot(order.tool, order.step)),
+        "config": json.dumps(order.snapshot()),
         "deadline_at": now() + LONGEST_WAIT,
         "idempotency_key": idempotency_key,
         "request_hash": request_hash,
@@ -290,6 +249,21 @@ async def _insert(
     return None if inserted is None else Created(task_id, "pending", order.price_credits)
 
 
+async def _check_parent(session: AsyncSession, user_id: UUID, order: Order) -> None:
+    """Raises :class:`errors.NotFound` for a parent not one's own, :class:`errors.Conflict` else."""
+    if order.parent_task_id is None:
+        return
+    await owned_by(session, user_id, order.parent_task_id)
+    values = {
+        "parent_id": order.parent_task_id,
+        "user_id": user_id,
+        "tool_id": order.tool.id,
+        "follows": order.step.follows,
+    }
+    if not await session.scalar(IS_PARENT, values):
+        raise errors.Conflict(PARENT_NOT_READY, type="parent_not_ready")
+
+
 async def _known_task(
     session: AsyncSession, user_id: UUID, key: str, request_hash: bytes
 ) -> Created | None:
@@ -302,42 +276,3 @@ async def _known_task(
             type="idempotency_conflict",
         )
     return Created(row.id, row.status, row.price_credits)
-
-
-def _step_of(tool: ToolRow, step_id: str | None) -> Step:
-    step = tool.plugin.step(step_id)
-    if step is None:
-        message = N_("This tool has no such step.")
-        raise errors.Invalid(message, type="unknown_step", fields={"step": message})
-    return step
-
-
-def _checked_input(step: Step, given: dict[str, Any]) -> dict[str, Any]:
-    try:
-        checked = step.input_model.model_validate(given)
-        return checked.model_dump(mode="json", by_alias=True)
-    except ValidationError as error:
-        fields = {
-            ".".join(["input", *map(str, item["loc"])]): field_message(item["msg"])
-            for item in error.errors()
-        }
-        raise errors.Invalid(fields=fields) from None
-
-
-def _check_price(price_credits: int, expected_credits: int | None) -> None:
-    if expected_credits is not None and expected_credits != price_credits:
-        raise Refused(
-            N_("The price has changed to {credits} credits. Please confirm."),
-            type="price_changed",
-            params={"credits": price_credits},
-        )
-
-
-def _snapshot(tool: ToolRow, step: Step) -> dict[str, Any]:
-    """What the task was priced by; a later change of the tool does not touch it."""
-    configured = tool.step(step.id)
-    return {
-        "implementation": tool.implementation,
-        "deadlineS": step.deadline_s,
-        "steps": [{"id": step.id, **configured.model_dump(mode="json", by_alias=True)}],
-    }
