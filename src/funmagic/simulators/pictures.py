@@ -41,13 +41,7 @@ def cut_out(photo: bytes, kind: Kind = "ok") -> tuple[bytes, int, int]:
     ``blank`` is transparent everywhere, ``opaque`` nowhere. Raises :class:`NotAPicture` and
     :class:`TooLarge`.
     """
-    try:
-        with Image.open(io.BytesIO(photo), formats=FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise TooLarge
-            picture = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise NotAPicture from error
+    picture = opened(photo)
     if kind == "blank":
         picture = Image.new("RGBA", picture.size)
     else:
@@ -55,6 +49,17 @@ def cut_out(photo: bytes, kind: Kind = "ok") -> tuple[bytes, int, int]:
     written = io.BytesIO()
     picture.save(written, "PNG", compress_level=1)
     return written.getvalue(), picture.width, picture.height
+
+
+def opened(photo: bytes) -> Image.Image:
+    """The picture in RGB. Raises :class:`NotAPicture` and :class:`TooLarge`."""
+    try:
+        with Image.open(io.BytesIO(photo), formats=FORMATS) as found:
+            if found.width * found.height > MAX_PIXELS:
+                raise TooLarge
+            return found.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise NotAPicture from error
 
 
 def matte(picture: Image.Image) -> Image.Image:

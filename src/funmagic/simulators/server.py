@@ -21,7 +21,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from funmagic.simulators import fal
+from funmagic.simulators import fal, openai
 from funmagic.simulators.faults import DROP, ASGIApp, Receive, Scope, Send
 from funmagic.simulators.pace import Pace
 from funmagic.simulators.tls import Certificate, certificate_in
@@ -29,7 +29,10 @@ from funmagic.simulators.tls import Certificate, certificate_in
 __all__ = ["Pace", "Running", "Simulators", "listen", "running"]
 
 #: Each serves what lies below its name.
-VENDORS: dict[str, Callable[[str, Pace], ASGIApp]] = {"fal": fal.application}
+VENDORS: dict[str, Callable[[str, Pace], ASGIApp]] = {
+    "fal": fal.application,
+    "openai": openai.application,
+}
 #: Requests still being answered when we are told to stop get this long.
 SHUTDOWN_S = 1
 START_PATIENCE_S = 60
