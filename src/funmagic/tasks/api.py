@@ -18,6 +18,7 @@ from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor
 from funmagic.core.resources import Resources
 from funmagic.tasks import service
 from funmagic.tasks.hub import EventHub
+from funmagic.tasks.models import ENDED
 from funmagic.tasks.orders import NewTask
 from funmagic.tasks.stream import TaskStream
 from funmagic.tasks.views import TaskRow, TaskView, task_rows, task_view
@@ -105,7 +106,7 @@ async def stream_task(
     last_seq = _last_event_id(request)
     async with resources.db.transaction() as session:
         task = await service.owned_by(session, user.id, task_id)
-    if task.status in {"completed", "failed"} and last_seq >= task.last_seq:
+    if task.status in ENDED and last_seq >= task.last_seq:
         return Response(None, status_code=204)
     stream = TaskStream(
         resources,

@@ -23,6 +23,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from funmagic.core.db import Base
 
+WAITING = frozenset({"pending", "queued"})
+ENDED = frozenset({"completed", "failed"})
 STATUSES = ("pending", "queued", "processing", "completed", "failed")
 STATUS_CHECK = "status IN ('pending', 'queued', 'processing', 'completed', 'failed')"
 OPEN_STATUSES = "status IN ('pending', 'queued', 'processing')"
@@ -46,6 +48,12 @@ class Task(Base):
         Index(None, "parent_task_id"),
         Index("ix_tasks_user_tool", "user_id", "tool_id", "id"),
         Index("ix_tasks_open", "lease_expires_at", postgresql_where=text(OPEN_STATUSES)),
+        Index(
+            "ix_tasks_completed",
+            "tool_id",
+            "completed_at",
+            postgresql_where=text("status = 'completed'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -99,9 +107,19 @@ class TaskStep(Base):
 
 
 class TaskEvent(Base):
-    """What the owner is told, in order. ``seq`` counts from 1 without gaps, in commit order."""
+    """What the owner is told, in order. ``seq`` counts from 1 without gaps, in commit order.
+
+    A ``partial_result`` has its picture's ``key`` in ``data`` as long as the picture exists.
+    """
 
     __tablename__ = "task_events"
+    __table_args__ = (
+        Index(
+            "ix_task_events_previews",
+            "at",
+            postgresql_where=text("type = 'partial_result' AND data ? 'key'"),
+        ),
+    )
 
     task_id: Mapped[UUID] = mapped_column(
         ForeignKey("tasks.id", ondelete="RESTRICT"), primary_key=True

@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from funmagic.assets import service as assets
+from funmagic.assets.views import asset_view
 from funmagic.core.i18n import translate
 from funmagic.core.resources import Resources
 from funmagic.tasks import events
@@ -25,6 +26,11 @@ from funmagic.tasks.hub import EventHub, Watcher
 HEARTBEAT_S: Final = 30.0
 LONGEST_STREAM_S: Final = 3600.0
 HEARTBEAT: Final = b": heartbeat\n\n"
+# What an event tells of a result.
+STREAMED: Final = {
+    "id", "kind", "content_type", "width", "height", "url", "download_url", "thumbnail_url",
+    "poster_url", "is_relief",
+}  # fmt: skip
 
 
 class TaskStream:
@@ -100,16 +106,8 @@ class TaskStream:
             found = await assets.of_task(session, self._user_id, ids)
         return {
             "assets": [
-                {
-                    "id": str(asset.id),
-                    "kind": asset.kind,
-                    "contentType": asset.content_type,
-                    "width": asset.width,
-                    "height": asset.height,
-                    "url": await self._resources.storage.presign_get(asset.storage_key),
-                    "downloadUrl": f"/api/assets/{asset.id}/download",
-                }
-                for asset in found
+                shown.model_dump(mode="json", by_alias=True, include=STREAMED)
+                for shown in [await asset_view(self._resources.storage, asset) for asset in found]
             ]
         }
 
