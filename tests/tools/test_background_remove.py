@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
 from PIL import Image as Pillow
+from tests.tools.context import SIZE, Context
 
 from funmagic.core.ids import new_id
 from funmagic.providers.contract import BackgroundRemoval
 from funmagic.toolkit import discovery
-from funmagic.toolkit.contract import File, Image, Output, Result, StepSettings, UnusableResult
+from funmagic.toolkit.contract import File, Output, Result, UnusableResult
 
 TOOL = discovery.tool("background-remove")
 STEP = TOOL.steps[0]
-SIZE = (40, 50)
-
-
-@dataclass
-class Context:
-    """A step's surroundings with one photo in it."""
-
-    work_dir: Path
-    input: Any
-    settings: StepSettings = field(default_factory=StepSettings)
-    opened: list[UUID] = field(default_factory=list)
-
-    async def open_image(self, asset_id: UUID) -> Image:
-        self.opened.append(asset_id)
-        return Image(File(self.work_dir / "photo.png", "image/png"), *SIZE)
-
-    async def open_media(self, asset_id: UUID) -> Image:
-        raise AssertionError("this tool has no pictures of its own")
-
-    async def open_parent(self) -> Image:
-        raise AssertionError("this step follows no other")
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    Pillow.new("RGB", SIZE, "green").save(tmp_path / "photo.png")
     return Context(tmp_path, STEP.input_model.model_validate({"image": str(new_id())}))
 
 
@@ -64,7 +40,8 @@ def cutout(opaque_pixels: int, size: tuple[int, int] = SIZE) -> Pillow.Image:
 
 async def test_it_asks_for_the_photo_it_was_given(context: Context) -> None:
     request = await STEP.prepare(context)
-    assert request == BackgroundRemoval(File(context.work_dir / "photo.png", "image/png"))
+    photo = context.work_dir / f"{context.input.image}.png"
+    assert request == BackgroundRemoval(File(photo, "image/png"))
     assert context.opened == [context.input.image]
 
 
