@@ -21,12 +21,15 @@ from funmagic.accounts.guards import current_user, current_user_or_none
 from funmagic.accounts.limits import SignInLimits
 from funmagic.accounts.sessions import CookieWriter
 from funmagic.assets import api as assets_api
+from funmagic.catalog import api as catalog_api
 from funmagic.core import log as logs
 from funmagic.core.http import json_error
 from funmagic.core.middleware import ASGIApp, RequestLog, SameOrigin, SecurityHeaders
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.credits import api as credits_api
+from funmagic.dashboard import api as admin_api
+from funmagic.providers import registry
 from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
 from funmagic.web.errors import html_error
@@ -66,7 +69,10 @@ def litestar_app(settings: Settings) -> Litestar:
             health.healthz,
             health.readyz,
             accounts_api.router,
+            admin_api.router,
             assets_api.router,
+            assets_api.show_media,
+            catalog_api.router,
             credits_api.router,
             tasks_api.router,
             *route_handlers,
@@ -103,6 +109,7 @@ def close_streams() -> None:
 @asynccontextmanager
 async def _open(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = app.state["settings"]
+    registry.open(registry.place_of(settings))  # connections are tested from here
     async with open_resources(settings) as resources:
         hub = EventHub(resources)
         app.state["resources"] = resources
@@ -115,6 +122,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
         finally:
             await hub.stop()
             await limits.close()
+            await registry.close()
 
 
 def _resources(state: State) -> Resources:

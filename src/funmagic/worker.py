@@ -21,7 +21,6 @@ from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
 from funmagic.jobs.schedule import Every
 from funmagic.providers import registry
-from funmagic.providers.contract import Place
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import ask_vendors, reconcile
 from funmagic.tasks.service import QUEUE, note_sent
@@ -55,7 +54,7 @@ async def run(settings: Settings) -> None:
 async def work(resources: Resources, stop: asyncio.Event) -> None:
     """Consume, relay and reconcile until ``stop`` is set."""
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    registry.open(place_of(resources.settings))
+    registry.open(registry.place_of(resources.settings))
     engine = Engine(resources, owner)
     queue = Queue(resources.settings, QUEUE)
 
@@ -89,13 +88,3 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     await engine.close()
     await queue.close()
     log.info("worker stopped", owner=owner)
-
-
-def place_of(settings: Settings) -> Place:
-    """What a worker lends to its adapters."""
-    return Place(
-        models_dir=settings.models_dir,
-        parallel_calls=settings.worker_concurrency,
-        loopback_allowed=bool(settings.simulators_url),
-        ca_file=settings.simulators_ca_file,
-    )

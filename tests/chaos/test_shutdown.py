@@ -13,7 +13,6 @@ from sqlalchemy import text
 from tests.chaos.stage import Stage
 from tests.chaos.truths import assert_books_are_right, assert_delivered_once
 
-from funmagic import worker
 from funmagic.core.db import DatabaseAway
 from funmagic.providers import calls, registry
 from funmagic.tasks import calling
@@ -29,7 +28,7 @@ GONE_WITHIN_S = 15.0
 @pytest.fixture
 def engine(stage: Stage) -> Engine:
     """A worker's hands in this process."""
-    registry.open(worker.place_of(stage.settings))
+    registry.open(registry.place_of(stage.settings))
     return Engine(stage.resources, "tests")
 
 

@@ -7,15 +7,16 @@ must not be usable.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Redirect
 from pydantic import Field
 
+from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.assets import service
 from funmagic.assets.views import AssetView, asset_view
@@ -23,6 +24,7 @@ from funmagic.core import errors
 from funmagic.core.http import CamelModel
 from funmagic.core.i18n import N_
 from funmagic.core.resources import Resources
+from funmagic.core.storage import GET_EXPIRES_S
 
 
 class FileToUpload(CamelModel):
@@ -49,6 +51,8 @@ async def request_upload(
     route = service.ROUTES.get(data.route)
     if route is None:
         raise errors.NotFound(N_("There is no such kind of upload."), type="invalid_request")
+    if route.is_for_admins and not is_admin(user):
+        raise errors.Forbidden
     if len(data.files) > 1:
         problem = errors.Invalid(N_("Please choose one file."), type="too_many_files")
         problem.status = 400
@@ -109,6 +113,23 @@ async def download_asset(
         raise errors.NotFound(N_("We could not find this file."))
     url = await resources.storage.presign_get(asset.storage_key, attachment=asset.file_name)
     return Redirect(url, status_code=302, headers={"Cache-Control": "no-store"})
+
+
+@get("/media/{asset_id:uuid}", status_code=302, include_in_schema=False)
+async def show_media(
+    resources: NamedDependency[Resources],
+    asset_id: FromPath[UUID],
+    size: FromQuery[Literal["thumbnail", "full"]] = "thumbnail",
+) -> Redirect:
+    """Send any browser to a tool's picture: its thumbnail, or the whole with ``?size=full``.
+
+    The answer may be kept for half as long as the address it names lives.
+    """
+    async with resources.db.transaction() as session:
+        asset = await service.media(session, asset_id)
+    key = asset.storage_key if size == "full" else asset.thumbnail_key or asset.storage_key
+    headers = {"Cache-Control": f"public, max-age={GET_EXPIRES_S // 2}"}
+    return Redirect(await resources.storage.presign_get(key), status_code=302, headers=headers)
 
 
 router = Router("/api", route_handlers=[request_upload, confirm_asset, show_asset, download_asset])

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.assets import media as media_pictures
 from funmagic.assets.models import Asset
 from funmagic.core import errors
 from funmagic.core.i18n import N_
@@ -43,7 +44,7 @@ EXPIRE = text("""
 """)
 # Not before the upload's address has died: until then the object could be put again.
 EXPIRED = text("""
-    SELECT id, storage_key FROM assets
+    SELECT id, storage_key, thumbnail_key FROM assets
      WHERE status = 'expired' AND created_at < now() - interval '30 minutes'
      ORDER BY id LIMIT :batch
 """)
@@ -53,14 +54,22 @@ REMOVE = text("DELETE FROM assets WHERE id = :id AND status = 'expired'")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One kind of upload: what it takes."""
+    """One kind of upload: what it takes, from whom, and what becomes of it."""
 
     name: str
     max_bytes: int
     content_types: tuple[str, ...] = IMAGE_TYPES
+    source: str = "upload"
+    is_for_admins: bool = False
 
 
-ROUTES = {route.name: route for route in (Route("tool-input", 20 * MEBIBYTE),)}
+ROUTES = {
+    route.name: route
+    for route in (
+        Route("tool-input", 20 * MEBIBYTE),
+        Route("tool-media", 10 * MEBIBYTE, source="media", is_for_admins=True),
+    )
+}
 
 
 async def promise(
@@ -101,9 +110,11 @@ async def promise(
         id=asset_id,
         user_id=user_id,
         kind="image",
-        source="upload",
+        source=route.source,
         status="pending",
-        storage_key=f"uploads/{user_id}/{asset_id}",
+        storage_key=f"media/{asset_id}"
+        if route.source == "media"
+        else f"uploads/{user_id}/{asset_id}",
         content_type=content_type,
         size_bytes=size_bytes,
         file_name=plain_file_name(file_name),
@@ -137,11 +148,18 @@ async def confirm(resources: Resources, user_id: UUID, asset_id: UUID) -> Asset:
         await _discard(resources, asset)
         message = NOT_AN_IMAGE if found_type is None else MISLABELLED
         raise errors.Invalid(message, type="invalid_file_type")
+    drawn: dict[str, Any] = {}
+    if asset.source == "media":
+        try:
+            drawn = await media_pictures.draw_thumbnail(resources, asset)
+        except errors.Invalid:
+            await _discard(resources, asset)
+            raise
     async with resources.db.transaction() as session:
         await session.execute(
             update(Asset)
             .where(Asset.id == asset.id, Asset.status == "pending")
-            .values(status="ready", etag=stored.etag, confirmed_at=func.now())
+            .values(status="ready", etag=stored.etag, confirmed_at=func.now(), **drawn)
         )
         return await owned_by(session, user_id, asset_id)
 
@@ -222,15 +240,17 @@ async def add_output(session: AsyncSession, **values: Any) -> UUID:
 
 
 async def sweep(resources: Resources) -> int:
-    """Remove files that were promised and never confirmed; returns how many. Safe to run twice.
+    """Remove expired files, such as those never confirmed; returns how many. Safe to run twice.
 
     A storage that is away raises; the rows stay for the next round.
     """
     async with resources.db.transaction() as session:
         await session.execute(EXPIRE, {"batch": SWEEP_BATCH})
         expired = (await session.execute(EXPIRED, {"batch": SWEEP_BATCH})).all()
-    for asset_id, storage_key in expired:
+    for asset_id, storage_key, thumbnail_key in expired:
         await resources.storage.delete(storage_key)
+        if thumbnail_key is not None:
+            await resources.storage.delete(thumbnail_key)
         async with resources.db.transaction() as session:
             await session.execute(REMOVE, {"id": asset_id})
     return len(expired)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
+from funmagic.assets import media
 from funmagic.catalog.config import StepConfig, ToolConfig, check, parse
 from funmagic.catalog.models import Tool, ToolType
-from funmagic.core.errors import Invalid, NotFound
+from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
+from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_cursor, encode_cursor
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
+from funmagic.toolkit.schema import media_in
 
 # A catalog larger than this is paged by query.
 ACTIVE_LIMIT = 500
+
+NO_PICTURE = N_("This picture is not there any more. Please upload it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,11 @@ class ToolRow:
         """What each step costs, in the order the steps are run."""
         return {step.id: self.step_price(step.id) for step in self.plugin.steps}
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step of the plug-in has a price."""
+        return all(step.id in self.config.steps for step in self.plugin.steps)
+
     def step(self, step_id: str) -> StepConfig:
         """A step's configuration. Raises :class:`NotFound`: an unknown step has no price at all."""
         if step_id not in self.config.steps or self.plugin.step(step_id) is None:
@@ -63,8 +74,13 @@ class ToolRow:
 _remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
 
 
-async def tool_by_slug(s: AsyncSession, slug: str) -> ToolRow:
-    """An active tool of an active type. Raises :class:`NotFound`."""
+async def tool_by_slug(s: AsyncSession, slug: str, *, preview: bool = False) -> ToolRow:
+    """An active tool of an active type, or any for a ``preview``. Raises :class:`NotFound`.
+
+    Whether somebody may preview is the caller's to know.
+    """
+    if preview:
+        return await _any_by_slug(s, slug)
     query = _offered().where(Tool.slug == slug)
     tool = (await s.scalars(query)).one_or_none()
     row = tool and _row(tool)
@@ -74,6 +90,15 @@ async def tool_by_slug(s: AsyncSession, slug: str) -> ToolRow:
     if len(_remembered) >= ACTIVE_LIMIT:
         _remembered.clear()
     _remembered[slug] = row
+    return row
+
+
+async def _any_by_slug(s: AsyncSession, slug: str) -> ToolRow:
+    query = select(Tool).where(Tool.slug == slug).options(joinedload(Tool.tool_type))
+    tool = (await s.scalars(query)).one_or_none()
+    row = tool and _row(tool)
+    if not row:
+        raise NotFound()
     return row
 
 
@@ -97,15 +122,90 @@ async def active_tools(s: AsyncSession, *, limit: int = ACTIVE_LIMIT) -> list[To
     return [row for row in rows if row is not None]
 
 
-async def configure(s: AsyncSession, tool_id: UUID, config: Mapping[str, Any]) -> ToolConfig:
-    """Replace a tool's configuration. Raises :class:`NotFound`, :class:`Invalid`."""
-    implementation = await s.scalar(select(Tool.implementation).where(Tool.id == tool_id))
-    if implementation is None:
+async def page_of_active(
+    s: AsyncSession,
+    *,
+    tool_type: str | None = None,
+    q: str = "",
+    limit: int = DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> tuple[list[ToolRow], str | None]:
+    """Active tools, newest first, and the next page's cursor; ``q`` is part of title or slug."""
+    known = [plugin.key for plugin in discovery.all_tools()]
+    query = _offered().where(Tool.implementation.in_(known))
+    if tool_type is not None:
+        query = query.where(ToolType.name == tool_type)
+    found, next_cursor = await newest_first(s, query, q=q, limit=limit, cursor=cursor)
+    rows = (row for tool in found if (row := _row(tool)))
+    return [row for row in rows if row.is_complete], next_cursor
+
+
+async def newest_first(
+    s: AsyncSession, query: Any, *, q: str, limit: int, cursor: str | None
+) -> tuple[list[Tool], str | None]:
+    """A page of a query of tools, those with ``q`` in title or slug. Raises :class:`Invalid`."""
+    check_limit(limit)
+    if cursor is not None:
+        query = query.where(Tool.id < _id_of(cursor))
+    if words := q.strip():
+        query = query.where(
+            Tool.title.icontains(words, autoescape=True)
+            | Tool.slug.icontains(words, autoescape=True)
+        )
+    found = list(await s.scalars(query.order_by(Tool.id.desc()).limit(limit + 1)))
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], encode_cursor(str(found[limit - 1].id))
+
+
+def _id_of(cursor: str) -> UUID:
+    (last,) = decode_cursor(cursor, str)
+    try:
+        return UUID(last)
+    except ValueError:
+        raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
+
+
+async def configure(
+    s: AsyncSession,
+    tool_id: UUID,
+    config: Mapping[str, Any],
+    *,
+    more_models: Mapping[str, Collection[str]] | None = None,
+    read_at: datetime | None = None,
+) -> ToolConfig:
+    """Replace a tool's configuration, and mark the pictures it names as used.
+
+    ``read_at`` is the tool's ``updated_at`` as the writer saw it. Raises :class:`NotFound`,
+    :class:`Invalid`, and :class:`Conflict` where somebody else has changed the tool since.
+    """
+    query = select(Tool.implementation, Tool.updated_at).where(Tool.id == tool_id)
+    found = (await s.execute(query.with_for_update())).one_or_none()
+    if found is None:
         raise NotFound()
-    checked = check(_plugin(implementation), config)
+    if read_at is not None and found.updated_at != read_at:
+        raise Conflict()
+    plugin = plugin_of(found.implementation)
+    checked = check(plugin, config, more_models)
+    await _refer_to_media(s, plugin, checked)
     stored = checked.model_dump(mode="json", by_alias=True)
-    await s.execute(update(Tool).where(Tool.id == tool_id).values(config=stored))
+    changes = {"config": stored, "updated_at": func.clock_timestamp()}
+    await s.execute(update(Tool).where(Tool.id == tool_id).values(**changes))
     return checked
+
+
+async def _refer_to_media(s: AsyncSession, plugin: Plugin, config: ToolConfig) -> None:
+    named = {
+        f"steps.{step.id}.settings.{place}": asset_id
+        for step in plugin.steps
+        for place, asset_id in media_in(
+            step.settings_model.model_validate(config.steps[step.id].settings)
+        ).items()
+    }
+    there = await media.refer_to(s, named.values())
+    fields = {place: NO_PICTURE for place, asset_id in named.items() if asset_id not in there}
+    if fields:
+        raise Invalid(fields=fields)
 
 
 def _offered() -> Any:
@@ -117,7 +217,8 @@ def _offered() -> Any:
     )
 
 
-def _plugin(implementation: str) -> Plugin:
+def plugin_of(implementation: str) -> Plugin:
+    """The plug-in of this release. Raises :class:`Invalid`."""
     try:
         return discovery.tool(implementation)
     except KeyError:

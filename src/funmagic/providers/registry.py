@@ -21,6 +21,7 @@ from sqlalchemy.orm import undefer
 
 from funmagic.core.crypto import SealBroken, Vault
 from funmagic.core.errors import Unavailable
+from funmagic.core.settings import Settings
 from funmagic.providers.contract import Adapter, Connection, Place
 from funmagic.providers.models import Provider
 
@@ -43,6 +44,16 @@ def adapters() -> Mapping[str, Adapter]:
 def adapter(key: str) -> Adapter:
     """The adapter with this key. Raises :class:`KeyError` where there is none."""
     return _adapters()[key]
+
+
+def place_of(settings: Settings) -> Place:
+    """What a process of ours lends to its adapters."""
+    return Place(
+        models_dir=settings.models_dir,
+        parallel_calls=settings.worker_concurrency,
+        loopback_allowed=bool(settings.simulators_url),
+        ca_file=settings.simulators_ca_file,
+    )
 
 
 def open(place: Place) -> None:

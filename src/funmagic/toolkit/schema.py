@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
+from uuid import UUID
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from funmagic.core.i18n import N_
@@ -28,8 +29,21 @@ from funmagic.toolkit.contract import (
 )
 
 # pick: one of the admin's choices; media: a picture of the tool; group: a model within the model;
-# list: any number of a model, up to a limit.
-Kind = Literal["image", "media", "text", "number", "switch", "choice", "pick", "group", "list"]
+# list: any number of a model, up to a limit; texts: any number of texts; secret: a text that is
+# written and never read.
+Kind = Literal[
+    "image",
+    "media",
+    "text",
+    "texts",
+    "secret",
+    "number",
+    "switch",
+    "choice",
+    "pick",
+    "group",
+    "list",
+]
 
 NOT_OFFERED = N_("This choice is not offered any more. Please choose again.")
 
@@ -84,6 +98,21 @@ def wrong_picks(step: Step, settings: StepSettings, given: Mapping[str, Any]) ->
     }
 
 
+def media_in(settings: BaseModel) -> dict[str, UUID]:
+    """The admin's pictures a model names, by their place in its JSON: ``styles.0.image``."""
+    found: dict[str, UUID] = {}
+    for name, info in type(settings).model_fields.items():
+        place, value = info.alias or name, getattr(settings, name)
+        if isinstance(_marker(info), MediaField) and value is not None:
+            found[place] = value
+        items = value if isinstance(value, tuple) else (value,)
+        for number, item in enumerate(items):
+            if isinstance(item, BaseModel):
+                at = f"{place}.{number}" if isinstance(value, tuple) else place
+                found |= {f"{at}.{inner}": media for inner, media in media_in(item).items()}
+    return found
+
+
 def image_fields(model: type[BaseModel]) -> tuple[str, ...]:
     """The attributes of ``model`` that name uploaded images, in its order."""
     return tuple(
@@ -121,7 +150,7 @@ def _field(model: type[BaseModel], name: str, info: FieldInfo) -> FormField:
         choices_from=marker.choices if isinstance(marker, ChoiceField) else None,
         fields=form_of(inner) if inner else (),
         max_items=next((m.max_length for m in info.metadata if isinstance(m, MaxLen)), None)
-        if kind == "list"
+        if kind in ("list", "texts")
         else None,
         max_length=next((m.max_length for m in info.metadata if isinstance(m, MaxLen)), None),
         minimum=next((_number(m.ge) for m in info.metadata if isinstance(m, Ge)), None),
@@ -138,6 +167,8 @@ def _kind(model: type[BaseModel], name: str, info: FieldInfo) -> tuple[Kind, tup
         return "choice", tuple(str(choice) for choice in get_args(wanted))
     if get_origin(wanted) is tuple and _is_model(get_args(wanted)[0]):
         return "list", ()
+    if get_origin(wanted) is tuple and _bare(get_args(wanted)[0]) is str:
+        return "texts", ()
     if isinstance(wanted, type):
         if issubclass(wanted, BaseModel):
             return "group", ()
@@ -147,6 +178,8 @@ def _kind(model: type[BaseModel], name: str, info: FieldInfo) -> tuple[Kind, tup
             return "switch", ()
         if issubclass(wanted, int | float):
             return "number", ()
+        if issubclass(wanted, SecretStr):
+            return "secret", ()
         if issubclass(wanted, str):
             return "text", ()
     raise UndrawableField(f"{model.__name__}.{name}: no form control for {info.annotation!r}")
@@ -171,6 +204,11 @@ def _model_within(info: FieldInfo) -> type[BaseModel]:
     wanted = _without_none(info.annotation)
     found: type[BaseModel] = get_args(wanted)[0] if get_origin(wanted) is tuple else wanted
     return found
+
+
+def _bare(wanted: Any) -> Any:
+    """The type itself, without what annotates it."""
+    return get_args(wanted)[0] if hasattr(wanted, "__metadata__") else wanted
 
 
 def _is_model(wanted: Any) -> bool:

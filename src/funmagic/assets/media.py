@@ -1,0 +1,68 @@
+"""Pictures of tools: an admin uploads them, whoever sees the tool sees them.
+
+A tool refers to its pictures by id in its row and its configuration. When a configuration that
+names one is stored, the picture is marked as used (``saved_at``); the sweep takes what nothing
+names and what was not used for a day.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.assets.models import Asset
+from funmagic.core import errors
+from funmagic.core.resources import Resources
+from funmagic.core.storage import ObjectMissing
+from funmagic.toolkit import images
+from funmagic.toolkit.contract import InvalidInput
+
+THUMBNAIL_SIDE_PX: Final = 400
+
+REFER = text("""
+    UPDATE assets SET saved_at = clock_timestamp()
+     WHERE id = ANY(:ids) AND source = 'media' AND status = 'ready'
+    RETURNING id
+""")
+
+
+async def refer_to(session: AsyncSession, asset_ids: Collection[UUID]) -> set[UUID]:
+    """Mark pictures as used; returns those that are there.
+
+    The rows are locked, so a sweep at the same moment sees the mark.
+    """
+    if not asset_ids:
+        return set()
+    # in order of id, so that two admins' locks never wait for each other
+    found = await session.scalars(REFER, {"ids": sorted(set(asset_ids))})
+    return set(found)
+
+
+async def draw_thumbnail(resources: Resources, asset: Asset) -> dict[str, Any]:
+    """Decode an uploaded picture and store a small WebP of it; what its row learns thereby.
+
+    Raises :class:`errors.Invalid` where it cannot be decoded, :class:`errors.Conflict` where it is
+    gone. Doing it again stores the same again.
+    """
+    with tempfile.TemporaryDirectory(prefix="fm-media-") as folder:
+        source, target = Path(folder) / "source", Path(folder) / "thumbnail.webp"
+        try:
+            await resources.storage.download(asset.storage_key, source, max_bytes=asset.size_bytes)
+        except ObjectMissing:
+            raise errors.Conflict(type="not_uploaded") from None
+        try:
+            upright = await images.decode(source, asset.content_type, Path(folder))
+        except InvalidInput as refusal:
+            raise errors.Invalid(refusal.reason, type="invalid_file_type") from None
+        await images.in_thread(
+            lambda: images.thumbnail(upright.file.path, target, THUMBNAIL_SIDE_PX)
+        )
+        key = f"{asset.storage_key}-thumbnail.webp"
+        await resources.storage.put(key, target, content_type="image/webp")
+    return {"width": upright.width, "height": upright.height, "thumbnail_key": key}

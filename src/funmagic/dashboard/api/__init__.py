@@ -1,0 +1,12 @@
+"""JSON for admins."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from funmagic.accounts.guards import admin
+from funmagic.dashboard.api import providers, tools
+
+router = Router(
+    "/api/admin", route_handlers=[tools.router, providers.router], guards=[admin], tags=["admin"]
+)

@@ -1,0 +1,207 @@
+"""What the forms of a tool and of a provider are drawn from, for pages and programs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+
+from funmagic.catalog.models import Tool
+from funmagic.catalog.service import plugin_of
+from funmagic.core.http import CamelModel
+from funmagic.core.i18n import N_, translate
+from funmagic.providers.contract import Offer
+from funmagic.providers.service import ProviderState
+from funmagic.toolkit.contract import Step
+from funmagic.toolkit.schema import FormField, Kind, UndrawableField, form_of
+
+RETIRES = N_("{model} retires on {date}.")
+
+
+class FieldView(CamelModel):
+    """One control, its words in the reader's language. ``default`` is JSON."""
+
+    name: str
+    kind: Kind
+    label: str
+    help: str
+    is_required: bool
+    default: Any
+    choices: list[str]
+    max_length: int | None
+    minimum: float | None
+    maximum: float | None
+    max_items: int | None
+    fields: list[FieldView]
+
+
+class ModelView(CamelModel):
+    """A model a step may use. ``options`` names its form; ``isListed`` is None where the vendor
+    does not say which models there are."""
+
+    id: str
+    options: str
+    is_listed: bool | None
+    retires_on: date | None
+    warning: str | None
+
+
+class StepProvider(CamelModel):
+    """A provider that can do a step's work."""
+
+    key: str
+    label: str
+    is_configured: bool
+    health_ok: bool | None
+    models: list[ModelView]
+
+
+class ModelRef(CamelModel):
+    provider: str
+    model: str
+
+
+class StepForm(CamelModel):
+    """What can be set for one step. Prices are whole credits."""
+
+    id: str
+    title: str
+    capability: str
+    follows: str | None
+    price_credits: int
+    recommended: ModelRef
+    settings: list[FieldView]
+    providers: list[StepProvider]
+
+
+class ToolForm(CamelModel):
+    """What can be set for one tool; ``optionsForms`` by the name a model gives."""
+
+    steps: list[StepForm]
+    options_forms: dict[str, list[FieldView]]
+    warnings: list[str]
+
+
+def tool_form(tool: Tool, providers: Sequence[ProviderState], locale: str) -> ToolForm:
+    """The form of a tool's configuration. Raises :class:`Invalid` without its plug-in."""
+    plugin = plugin_of(tool.implementation)
+    forms: dict[str, list[FieldView]] = {}
+    steps = [_step_form(step, providers, forms, locale) for step in plugin.steps]
+    return ToolForm(steps=steps, options_forms=forms, warnings=_warnings(tool, steps))
+
+
+def form_view(model: type[BaseModel], locale: str) -> list[FieldView]:
+    """The controls of a model. Raises :class:`UndrawableField`."""
+    return [_field_view(field, locale) for field in form_of(model)]
+
+
+def drawable(model: type[BaseModel], locale: str) -> list[FieldView] | None:
+    """The controls of a model; None where it can only be written as JSON."""
+    try:
+        return form_view(model, locale)
+    except UndrawableField:
+        return None
+
+
+def retirement(model: str, day: str | date, locale: str) -> str:
+    """The sentence that warns of a model's end."""
+    return translate(locale, RETIRES, model=model, date=str(day))
+
+
+def _field_view(field: FormField, locale: str) -> FieldView:
+    return FieldView(
+        name=field.name,
+        kind=field.kind,
+        label=translate(locale, field.label),
+        help=translate(locale, field.help) if field.help else "",
+        is_required=field.is_required,
+        default=field.default,
+        choices=list(field.choices),
+        max_length=field.max_length if field.kind in ("text", "secret") else None,
+        minimum=field.minimum,
+        maximum=field.maximum,
+        max_items=field.max_items,
+        fields=[_field_view(inner, locale) for inner in field.fields],
+    )
+
+
+def _step_form(
+    step: Step,
+    providers: Sequence[ProviderState],
+    forms: dict[str, list[FieldView]],
+    locale: str,
+) -> StepForm:
+    able = [
+        StepProvider(
+            key=state.adapter.key,
+            label=state.row.label if state.row else state.adapter.label,
+            is_configured=state.is_configured,
+            health_ok=state.row.health_ok if state.row else None,
+            models=_models(step, state, offer, forms, locale),
+        )
+        for state in providers
+        if (offer := state.adapter.offers.get(step.capability)) is not None
+    ]
+    able.sort(key=lambda each: (not each.is_configured, each.label.lower()))
+    return StepForm(
+        id=step.id,
+        title=translate(locale, step.title),
+        capability=step.capability.value,
+        follows=step.follows,
+        price_credits=step.price_credits,
+        recommended=ModelRef(provider=step.recommended_provider, model=step.recommended_model),
+        settings=form_view(step.settings_model, locale),
+        providers=able,
+    )
+
+
+def _models(
+    step: Step,
+    state: ProviderState,
+    offer: Offer,
+    forms: dict[str, list[FieldView]],
+    locale: str,
+) -> list[ModelView]:
+    """The release's models, then those an admin or the vendor added. Forms are drawn once each."""
+    listed: list[str] = state.row.health_listed if state.row else []
+    added: list[str] = state.row.config.get("moreModels", []) if state.row else []
+    retiring: Mapping[str, str] = state.row.health_retiring if state.row else {}
+    seen: list[type[BaseModel]] = []
+    views = []
+    for model in dict.fromkeys([*offer.models, *added, *sorted(listed)]):
+        options = offer.options_of(model)
+        if options not in seen:
+            seen.append(options)
+        name = f"{state.adapter.key}.{step.capability.value}.{seen.index(options)}"
+        if name not in forms:
+            forms[name] = form_view(options, locale)
+        day = retiring.get(model)
+        views.append(
+            ModelView(
+                id=model,
+                options=name,
+                is_listed=model in listed if listed else None,
+                retires_on=date.fromisoformat(day) if day else None,
+                warning=retirement(model, day, locale) if day else None,
+            )
+        )
+    return views
+
+
+def _warnings(tool: Tool, steps: Sequence[StepForm]) -> list[str]:
+    """What an admin should know of the models this tool uses now."""
+    used = {
+        (choice.get("provider"), choice.get("model"))
+        for step in tool.config["steps"].values()
+        for choice in step.get("providers", ())
+    }
+    found = {
+        model.warning: None
+        for step in steps
+        for provider in step.providers
+        for model in provider.models
+        if model.warning and (provider.key, model.id) in used
+    }
+    return list(found)
