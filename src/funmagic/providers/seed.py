@@ -14,7 +14,10 @@ from funmagic.core.ids import new_id
 from funmagic.providers import registry
 
 #: Vendors we have simulators of. A simulator serves one below its key: ``{origin}/fal/…``.
-SIMULATED = {"fal": "demo:simulated"}  # with keys of the shape each vendor's have
+SIMULATED = {  # with keys of the shape each vendor's have
+    "fal": "demo:simulated",
+    "openai": "sk-demo-simulated",
+}
 
 # What an operator changed stays as it is.
 ADD = text("""
