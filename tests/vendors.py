@@ -34,8 +34,10 @@ async def use_fal(resources: Resources) -> None:
         await session.execute(USE_FAL, {"config": FAL_CONFIG})
 
 
-class FalControl:
-    """What a test may do to the simulated fal, and learn from it."""
+class Control:
+    """What a test may do to a simulated vendor, and learn from it."""
+
+    vendor: str
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -77,9 +79,17 @@ class FalControl:
         await _until(asked, 1)
 
     async def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        answer = await self._client.request(method, f"/fal/control{path}", json=body)
+        answer = await self._client.request(method, f"/{self.vendor}/control{path}", json=body)
         answer.raise_for_status()
         return answer
+
+
+class FalControl(Control):
+    vendor = "fal"
+
+
+class OpenAiControl(Control):
+    vendor = "openai"
 
 
 async def _until(found: Callable[[], Awaitable[list[Any]]], number: int) -> None:

@@ -23,6 +23,8 @@ class Visit:
     headers: dict[str, str]
     writer: asyncio.StreamWriter
     sent_bytes: int = 0
+    method: str = "GET"
+    body: bytes = b""
 
     async def say(self, *parts: bytes) -> None:
         """Write some of the answer; a visitor who has left is no matter."""
@@ -90,8 +92,9 @@ async def canary(
             first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             pairs = (line.partition(":") for line in rest if line)
             headers = {name.lower(): value.strip() for name, _, value in pairs}
-            visit = Visit(first.split(" ")[1], headers, writer)
-            await reader.readexactly(int(headers.get("content-length", 0)))
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            method, target, _ = first.split(" ")
+            visit = Visit(target, headers, writer, method=method, body=body)
             place.visits.append(visit)
             await answer(visit)
             if lingers:
