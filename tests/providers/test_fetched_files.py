@@ -60,6 +60,32 @@ async def test_only_a_picture_of_the_announced_and_wanted_kind_is_kept(
         assert (answered.trouble, answered.may_repeat) == (Trouble.BROKEN, False)
 
 
+GLB = b"glTF\x02\0\0\0" + bytes(60)
+
+
+@pytest.mark.hazard("A7")
+@pytest.mark.parametrize("announced", ["model/gltf-binary", "application/octet-stream"])
+async def test_a_model_is_believed_by_its_first_bytes(tmp_path: Path, announced: str) -> None:
+    rules = Rules((), ("model/gltf-binary",), vague_types=("application/octet-stream",))
+    _, answered = await simulated(tmp_path, whole(GLB, announced), rules)
+    assert answered == File(tmp_path / "result.png", "model/gltf-binary")
+    (tmp_path / "result.png").unlink()
+    for sent in (b"", GLB[1:], *PICTURES.values()):
+        _, answered = await simulated(tmp_path, whole(sent, announced), rules)
+        assert isinstance(answered, ProviderError)
+        assert not answered.may_repeat
+    _, answered = await simulated(tmp_path, whole(GLB, "image/png"))
+    assert isinstance(answered, ProviderError)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+async def test_an_address_that_expires_may_be_told_anew(tmp_path: Path, status: int) -> None:
+    for expire in (True, False):
+        _, answered = await simulated(tmp_path, whole(status=status), Rules((), expire=expire))
+        assert isinstance(answered, ProviderError)
+        assert (answered.trouble, answered.may_repeat) == (Trouble.BROKEN, expire)
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [

@@ -27,7 +27,8 @@ async def test_a_new_tool_works_by_the_simulated_vendor(resources: Resources) ->
     key: SecretStr = connection.credentials.key  # type: ignore[attr-defined]
     assert key.get_secret_value() == "demo:simulated"
     step = await step_of_the_tool(resources)
-    assert (step["provider"], step["model"]) == ("fal", "fal-ai/bria/background/remove")
+    first = step["providers"][0]
+    assert (first["provider"], first["model"]) == ("fal", "fal-ai/bria/background/remove")
 
 
 async def test_a_tool_that_is_there_and_a_real_account_are_left_alone(

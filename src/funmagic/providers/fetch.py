@@ -6,7 +6,7 @@ the connection is made to the address that was checked: nothing resolves the nam
 A redirect is a new address and passes the same checks. No key, cookie or proxy is involved.
 
 The answer is bounded in bytes and time, written to disk as it comes, and believed to be an image
-only where its type is wanted and its first bytes agree.
+or a 3D model only where its type is wanted and its first bytes agree.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from funmagic.providers.addresses import is_loopback, is_public
 from funmagic.providers.contract import File, Place, ProviderError, Trouble
 from funmagic.providers.origins import Origin, parse, plain, refuse
 
+GLB = "model/gltf-binary"
 MEBIBYTE = 1 << 20
 REDIRECTS_LIMIT = 3
 CONNECT_LIMIT_S = 10.0
@@ -48,12 +49,17 @@ class Rules:
     """What one adapter's results look like.
 
     ``hosts`` are the vendor's names; one that begins with a dot stands for every name below it.
-    ``content_types`` are image types by their names in headers. ``attempt_limit_s`` bounds one
-    fetch with its redirects, ``idle_limit_s`` the silence within it.
+    ``content_types`` are types by their names in headers: images, and GLB. Under ``vague_types`` a
+    storage serves what it does not know: there the first bytes alone say which of
+    ``content_types`` it is. Where addresses ``expire``, one that is not good any more may pass: the
+    vendor tells a new one when it is asked again. ``attempt_limit_s`` bounds one fetch with its
+    redirects, ``idle_limit_s`` the silence within it.
     """
 
     hosts: tuple[str, ...]
     content_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
+    vague_types: tuple[str, ...] = ()
+    expire: bool = False
     ports: tuple[int, ...] = (443,)
     limit_bytes: int = 128 * MEBIBYTE
     attempt_limit_s: float = 120.0
@@ -115,7 +121,7 @@ class Fetcher:
         deadline_at: datetime,
         simulator: Origin | None = None,
     ) -> File:
-        """Stream one image to ``target`` (replaced) and return it.
+        """Stream one file to ``target`` (replaced) and return it.
 
         Where the vendor is simulated, ``simulator`` is the only place to fetch from, and
         ``rules.hosts`` do not count. Raises :class:`ProviderError`: what may pass (no answer, a cut
@@ -198,10 +204,10 @@ class Fetcher:
         ):
             if answer.status in (301, 302, 303, 307, 308):
                 return urljoin(checked.url, plain(_header(answer, "location") or ""))
-            _check_status(answer)
-            content_type = _check_headers(answer, rules)
+            _check_status(answer, rules)
+            announced = _check_headers(answer, rules)
             with _new_file(target) as file:
-                await _copy(answer, file, content_type, rules.limit_bytes)
+                content_type = await _copy(answer, file, announced, rules)
             return File(target, content_type)
 
     def _context(self, checked: _Checked) -> ssl.SSLContext | None:
@@ -261,14 +267,15 @@ def _is_declared(host: str, declared: tuple[str, ...]) -> bool:
     )
 
 
-def _check_status(answer: httpcore.Response) -> None:
+def _check_status(answer: httpcore.Response, rules: Rules) -> None:
     if answer.status == 200:
         return
     message = f"the file's address answered {answer.status}"
     wait_s = retry_after_s(_header(answer, "retry-after"))
     if answer.status in (429, 503):
         raise _passing(Trouble.BUSY, message, wait_s)
-    if answer.status == 408 or answer.status >= 500:
+    has_expired = rules.expire and answer.status in (403, 404, 410)
+    if answer.status == 408 or answer.status >= 500 or has_expired:
         raise _passing(Trouble.BROKEN, message, wait_s)
     raise ProviderError(Trouble.BROKEN, message)
 
@@ -278,7 +285,7 @@ def _check_headers(answer: httpcore.Response, rules: Rules) -> str:
     if (_header(answer, "content-encoding") or "identity").lower() != "identity":
         refuse("encoding: only plain bytes are read")
     announced = (_header(answer, "content-type") or "").partition(";")[0].strip().lower()
-    if announced not in rules.content_types:
+    if announced not in (*rules.content_types, *rules.vague_types):
         refuse(f"type: {announced[:100]!r} is not wanted")
     length = _header(answer, "content-length") or "0"
     if not length.isdecimal() or int(length[:20]) > rules.limit_bytes:
@@ -303,24 +310,27 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-async def _copy(
-    answer: httpcore.Response, file: BinaryIO, content_type: str, limit_bytes: int
-) -> None:
-    """Write what comes, in chunks of at most 64 KiB, as long as it is what was announced."""
+async def _copy(answer: httpcore.Response, file: BinaryIO, announced: str, rules: Rules) -> str:
+    """Write what comes, in chunks of at most 64 KiB, as long as it is what was announced.
+
+    Returns its type.
+    """
     head, written = b"", 0
     async for chunk in answer.aiter_stream():
         written += len(chunk)
-        if written > limit_bytes:
-            refuse(f"size: more than {limit_bytes} bytes")
+        if written > rules.limit_bytes:
+            refuse(f"size: more than {rules.limit_bytes} bytes")
         if len(head) < SNIFF_BYTES:
             head += chunk[: SNIFF_BYTES - len(head)]
             if len(head) == SNIFF_BYTES:
-                _check_kind(head, content_type)
+                _check_kind(head, announced, rules)
         file.write(chunk)
-    _check_kind(head, content_type)
+    return _check_kind(head, announced, rules)
 
 
-def _check_kind(head: bytes, content_type: str) -> None:
-    found = sniff(head)
-    if found != content_type:
-        refuse(f"kind: announced as {content_type}, its bytes are {found or 'no image'}")
+def _check_kind(head: bytes, announced: str, rules: Rules) -> str:
+    found = GLB if head.startswith(b"glTF") else sniff(head)
+    wanted = rules.content_types if announced in rules.vague_types else (announced,)
+    if found is None or found not in wanted:
+        refuse(f"kind: announced as {announced}, its bytes are {found or 'nothing we know'}")
+    return found

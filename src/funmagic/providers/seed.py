@@ -17,6 +17,7 @@ from funmagic.providers import registry
 SIMULATED = {  # with keys of the shape each vendor's have
     "fal": "demo:simulated",
     "openai": "sk-demo-simulated",
+    "tripo": "tsk_demo_simulated",
 }
 
 # What an operator changed stays as it is.

@@ -21,7 +21,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from funmagic.simulators import fal, openai
+from funmagic.simulators import fal, openai, tripo
 from funmagic.simulators.faults import DROP, ASGIApp, Receive, Scope, Send
 from funmagic.simulators.pace import Pace
 from funmagic.simulators.tls import Certificate, certificate_in
@@ -32,6 +32,7 @@ __all__ = ["Pace", "Running", "Simulators", "listen", "running"]
 VENDORS: dict[str, Callable[[str, Pace], ASGIApp]] = {
     "fal": fal.application,
     "openai": openai.application,
+    "tripo": tripo.application,
 }
 #: Requests still being answered when we are told to stop get this long.
 SHUTDOWN_S = 1
