@@ -21,6 +21,7 @@ from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
 from funmagic.jobs.schedule import Every
 from funmagic.providers import registry
+from funmagic.tasks import cancel
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import ask_vendors, reconcile
 from funmagic.tasks.service import QUEUE, note_sent
@@ -80,9 +81,11 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
                 stop
             )
         )
+        hearing = group.create_task(cancel.listen(resources, engine.cancel, stop))
         await consumer.run(stop)
         engine.stop()
         asking.cancel()
+        hearing.cancel()
         await consumer.drain(DRAIN_TIMEOUT_S)
         stop.set()
     await engine.close()

@@ -82,7 +82,7 @@ async def test_a_worker_killed_while_the_vendor_answers_a_create(stage: Stage) -
     await stage.fal.fault("submit", cut="after")
     async with stage.person() as ada:
         task_id = await ada.ask()
-        await stage.kill_at(Point("lost answer", "funmagic.tasks.calling:_stopped"))
+        await stage.kill_at(Point("lost answer", "funmagic.tasks.calling:stopped"))
         assert len(await stage.fal.jobs()) == 1
         async with stage.nursery.worker(stage.settings):
             task = await ada.ended(task_id, wait_s=RESUMED_WITHIN_S)

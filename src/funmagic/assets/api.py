@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from litestar import Router, get, post
+from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Redirect
@@ -115,6 +115,26 @@ async def download_asset(
     return Redirect(url, status_code=302, headers={"Cache-Control": "no-store"})
 
 
+@post("/assets/{asset_id:uuid}/save", status_code=200)
+async def save_asset(
+    resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
+) -> AssetView:
+    """Keep one of one's own results for good."""
+    async with resources.db.transaction() as session:
+        asset = await service.keep(session, user.id, asset_id, is_saved=True)
+    return await asset_view(resources.storage, asset)
+
+
+@delete("/assets/{asset_id:uuid}/save", status_code=200)
+async def unsave_asset(
+    resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
+) -> AssetView:
+    """Keep a result no longer than any other."""
+    async with resources.db.transaction() as session:
+        asset = await service.keep(session, user.id, asset_id, is_saved=False)
+    return await asset_view(resources.storage, asset)
+
+
 @get("/media/{asset_id:uuid}", status_code=302, include_in_schema=False)
 async def show_media(
     resources: NamedDependency[Resources],
@@ -132,4 +152,14 @@ async def show_media(
     return Redirect(await resources.storage.presign_get(key), status_code=302, headers=headers)
 
 
-router = Router("/api", route_handlers=[request_upload, confirm_asset, show_asset, download_asset])
+router = Router(
+    "/api",
+    route_handlers=[
+        request_upload,
+        confirm_asset,
+        show_asset,
+        download_asset,
+        save_asset,
+        unsave_asset,
+    ],
+)

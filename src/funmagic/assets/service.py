@@ -177,6 +177,28 @@ async def owned_by(session: AsyncSession, user_id: UUID, asset_id: UUID) -> Asse
     return asset
 
 
+async def keep(session: AsyncSession, user_id: UUID, asset_id: UUID, *, is_saved: bool) -> Asset:
+    """Save one of the person's own results, or save it no longer. Repeating is fine.
+
+    Raises :class:`errors.NotFound`, also for a file that is no result.
+    """
+    saved_at = func.coalesce(Asset.saved_at, func.now()) if is_saved else None
+    kept = await session.scalar(
+        update(Asset)
+        .where(
+            Asset.id == asset_id,
+            Asset.user_id == user_id,
+            Asset.source == "output",
+            Asset.status == "ready",
+        )
+        .values(saved_at=saved_at)
+        .returning(Asset.id)
+    )
+    if kept is None:
+        raise errors.NotFound(N_("We could not find this file."))
+    return await owned_by(session, user_id, asset_id)
+
+
 async def usable_by(session: AsyncSession, user_id: UUID, asset_id: UUID) -> Asset:
     """The person's own file, confirmed and an image. Raises :class:`errors.NotFound`."""
     asset = await owned_by(session, user_id, asset_id)
@@ -233,7 +255,7 @@ async def add_output(session: AsyncSession, **values: Any) -> UUID:
     adding = insert(Asset).values(**row, confirmed_at=func.now())
     adding = adding.on_conflict_do_update(
         index_elements=[Asset.storage_key],
-        set_={"size_bytes": row["size_bytes"], "etag": row["etag"]},
+        set_={name: row.get(name) for name in ("size_bytes", "etag", "thumbnail_key")},
     )
     asset_id: UUID = (await session.execute(adding.returning(Asset.id))).scalar_one()
     return asset_id

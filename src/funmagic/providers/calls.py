@@ -60,7 +60,8 @@ DONE = text("""
 FAILED = text("""
     UPDATE provider_calls
        SET state = 'failed', error_trouble = :trouble, error_message = :message,
-           cost_usd_micros = :cost_usd_micros, finished_at = now()
+           cost_usd_micros = :cost_usd_micros, finished_at = now(),
+           meta = meta || CAST(:marks AS jsonb)
      WHERE id = :call_id AND state IN ('intent', 'submitted')
     RETURNING true
 """)
@@ -68,7 +69,8 @@ FAILED = text("""
 ABANDON = text("""
     UPDATE provider_calls
        SET state = 'abandoned', error_trouble = :trouble, error_message = :message,
-           finished_at = now(), ask_again_at = CASE WHEN handle IS NOT NULL THEN now() END
+           finished_at = now(), ask_again_at = CASE WHEN handle IS NOT NULL THEN now() END,
+           meta = meta || CAST(:marks AS jsonb)
      WHERE id = :call_id
        AND (state = 'intent' OR (state = 'submitted' AND NOT :unless_submitted))
     RETURNING true
@@ -101,7 +103,8 @@ ENDED_UNUSED = text("""
 
 ABANDONED = text("""
     SELECT count(*) FROM provider_calls
-     WHERE task_id = :task_id AND step_id = :step_id AND state = 'abandoned'
+     WHERE task_id = :task_id AND step_id = :step_id AND provider_key = :provider_key
+       AND state = 'abandoned'
 """)
 
 LAST_OF = text("""
@@ -173,14 +176,24 @@ async def done(
 
 
 async def failed(
-    s: AsyncSession, call_id: UUID, trouble: Trouble, message: str, cost_usd_micros: int = 0
+    s: AsyncSession,
+    call_id: UUID,
+    trouble: Trouble,
+    message: str,
+    cost_usd_micros: int = 0,
+    *,
+    asked_again: bool = False,
 ) -> bool:
-    """Book a failure and what it cost. False where the call had already ended."""
+    """Book a failure and what it cost. False where the call had already ended.
+
+    ``asked_again`` is noted in ``meta``: the same provider will be asked once more.
+    """
     parameters = {
         "call_id": call_id,
         "trouble": str(trouble),
         "message": _plain(message)[:MESSAGE_LIMIT_CHARS],
         "cost_usd_micros": cost_usd_micros,
+        "marks": _marks(asked_again),
     }
     return bool(await s.scalar(FAILED, parameters))
 
@@ -192,8 +205,11 @@ async def abandon(
     message: str,
     *,
     unless_submitted: bool = False,
+    asked_again: bool = False,
 ) -> bool:
     """Stop waiting for a call, and say why. False where it had already ended.
+
+    ``asked_again`` is noted in ``meta``: the same provider will be asked once more.
 
     With ``unless_submitted`` also False, and nothing done, where its handle has arrived meanwhile.
     """
@@ -202,6 +218,7 @@ async def abandon(
         "trouble": str(trouble),
         "message": _plain(message)[:MESSAGE_LIMIT_CHARS],
         "unless_submitted": unless_submitted,
+        "marks": _marks(asked_again),
     }
     return bool(await s.scalar(ABANDON, parameters))
 
@@ -220,9 +237,10 @@ async def last_of(s: AsyncSession, task_id: UUID, step_id: str) -> ProviderCall 
     return row.one_or_none()
 
 
-async def abandoned_of(s: AsyncSession, task_id: UUID, step_id: str) -> int:
-    """How many calls of a step nobody waits for any more: each may have made a job."""
-    return int(await s.scalar(ABANDONED, {"task_id": task_id, "step_id": step_id}) or 0)
+async def abandoned_of(s: AsyncSession, task_id: UUID, step_id: str, provider_key: str) -> int:
+    """How many calls of a step to one provider nobody waits for: each may have made a job."""
+    values = {"task_id": task_id, "step_id": step_id, "provider_key": provider_key}
+    return int(await s.scalar(ABANDONED, values) or 0)
 
 
 async def take_unasked(s: AsyncSession, batch: int) -> list[ProviderCall]:
@@ -248,6 +266,10 @@ async def ended_unused(
         "cost_usd_micros": cost_usd_micros,
     }
     await s.execute(ENDED_UNUSED, parameters)
+
+
+def _marks(asked_again: bool) -> str:
+    return '{"askedAgain": true}' if asked_again else "{}"
 
 
 def _plain(words: str) -> str:

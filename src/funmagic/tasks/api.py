@@ -16,7 +16,7 @@ from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel, request_locale
 from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
 from funmagic.core.resources import Resources
-from funmagic.tasks import service
+from funmagic.tasks import cancel, service
 from funmagic.tasks.hub import EventHub
 from funmagic.tasks.models import ENDED
 from funmagic.tasks.orders import NewTask
@@ -39,6 +39,12 @@ class TaskRequest(CamelModel):
     expected_credits: int | None = Field(default=None, ge=0)
 
 
+class RetryRequest(CamelModel):
+    """``expectedCredits`` as for a new task."""
+
+    expected_credits: int | None = Field(default=None, ge=0)
+
+
 class CreatedView(CamelModel):
     task_id: UUID
     status: str
@@ -57,7 +63,7 @@ async def create_task(
     async with resources.db.transaction() as session:
         created = await service.create(session, user, new, idempotency_key=idempotency_key)
     await service.dispatch(resources, created.id)
-    return CreatedView(task_id=created.id, status=created.status, credits=created.price_credits)
+    return _created_view(created)
 
 
 @get("/")
@@ -94,6 +100,43 @@ async def show_task(
         return await task_view(resources, session, task, locale=request_locale(request))
 
 
+@post("/{task_id:uuid}/cancellation", status_code=200)
+async def cancel_task(
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    task_id: FromPath[UUID],
+) -> TaskView:
+    """Ask for a task's end. One that runs may still complete, where its vendor was faster."""
+    async with resources.db.transaction() as session:
+        told = await cancel.request(session, user.id, task_id)
+    await cancel.tell(resources, task_id, told)
+    async with resources.db.transaction() as session:
+        task = await service.owned_by(session, user.id, task_id)
+        return await task_view(resources, session, task, locale=request_locale(request))
+
+
+@post("/{task_id:uuid}/retry", status_code=201)
+async def retry_task(
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    task_id: FromPath[UUID],
+    data: JSONBody[RetryRequest | None] = None,
+    idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
+) -> CreatedView:
+    """The same tool, step, input and parent again, at today's price, from a task that has ended."""
+    async with resources.db.transaction() as session:
+        created = await service.repeat(
+            session,
+            user,
+            task_id,
+            expected_credits=data.expected_credits if data else None,
+            idempotency_key=idempotency_key,
+        )
+    await service.dispatch(resources, created.id)
+    return _created_view(created)
+
+
 @get("/{task_id:uuid}/stream")
 async def stream_task(
     request: Request[Any, Any, Any],
@@ -119,6 +162,10 @@ async def stream_task(
     return Stream(stream.frames(), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
+def _created_view(created: service.Created) -> CreatedView:
+    return CreatedView(task_id=created.id, status=created.status, credits=created.price_credits)
+
+
 def _last_event_id(request: Request[Any, Any, Any]) -> int:
     given = request.headers.get("last-event-id", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
@@ -131,4 +178,7 @@ def _task_id(text: str) -> UUID:
         raise Invalid(fields={"cursor": "invalid"}) from None
 
 
-router = Router("/api/tasks", route_handlers=[create_task, list_tasks, show_task, stream_task])
+router = Router(
+    "/api/tasks",
+    route_handlers=[create_task, list_tasks, show_task, cancel_task, retry_task, stream_task],
+)

@@ -1,4 +1,4 @@
-"""One step's conversation with a vendor: ask once, write everything down, wait for the answer.
+"""One step's conversation with its vendors: ask once, write everything down, wait for the answer.
 
 What is about to be done is committed before it is done, so a worker that dies leaves a trail from
 which another can go on:
@@ -8,14 +8,17 @@ which another can go on:
   and made anew where asking twice costs nothing (``Adapter.repeatable``) or, once, where the step
   accepts the risk (``Step.asks_once_more``); else the step fails;
 - a handle: ask for that job, whoever submitted it, until the deadline and one last time then.
+
+Where a provider cannot do it, the next one is asked: once the call before has ended, or is on
+record as abandoned. Where the owner cancels, no further call is made, the vendor is asked to stop,
+and what its job comes to counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any, Final
@@ -26,8 +29,7 @@ from funmagic.core.http import OUTAGES
 from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
-from funmagic.jobs.schedule import pause
-from funmagic.providers import calls
+from funmagic.providers import calls, registry
 from funmagic.providers.contract import (
     Adapter,
     Answer,
@@ -40,12 +42,23 @@ from funmagic.providers.contract import (
     Trouble,
 )
 from funmagic.providers.models import ProviderCall
-from funmagic.tasks import claims
-from funmagic.tasks.claims import Claim
+from funmagic.tasks import claims, settlement
 from funmagic.tasks.messages import BY_TROUBLE
 from funmagic.tasks.settlement import Failure
-from funmagic.tasks.steps import TaskStepContext
-from funmagic.toolkit.contract import InvalidInput, Step
+from funmagic.tasks.work import (
+    Assignment,
+    HandedOver,
+    Stopped,
+    Work,
+    cancelled,
+    job_failed,
+    left_s,
+    may_have_made_a_job,
+    note,
+    stopped,
+    too_late,
+)
+from funmagic.toolkit.contract import InvalidInput
 
 log = logger(__name__)
 
@@ -64,41 +77,6 @@ NOTE_PAUSE_S: Final = 1.0
 MOST_NOTES: Final = 60
 
 DIED_BETWEEN: Final = "the worker died between the call and its answer"
-NO_ANSWER: Final = "no answer by the deadline"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One step of a claimed task with everything its calls need."""
-
-    held: Claim
-    step: Step
-    adapter: Adapter
-    context: TaskStepContext
-    call: Call  # the next one to be made: each has an id and a directory of its own
-
-    def with_call(self, call_id: UUID) -> Work:
-        """The same work with the call of this id."""
-        work_dir = self.context.work_dir / f"call-{call_id}"
-        work_dir.mkdir(exist_ok=True)
-        return replace(self, call=replace(self.call, id=call_id, work_dir=work_dir))
-
-
-@dataclass
-class Stopped(Exception):
-    """The step ended without a result worth charging."""
-
-    failure: Failure
-    call_id: UUID | None = None
-    trouble: Trouble = Trouble.BROKEN
-    vendor_message: str = ""
-    cost_usd_micros: int = 0
-    answered: Result | None = None  # the vendor did its part and may have been paid for it
-    is_still_running: bool = False  # at the vendor, for all we know
-
-
-class HandedOver(Exception):
-    """This worker is stopping; the vendor's job goes on and another worker will ask for it."""
 
 
 class Caller:
@@ -109,24 +87,58 @@ class Caller:
         self._stopping = stopping
         self._notes: set[asyncio.Task[None]] = set()
 
-    async def ask(self, work: Work, last: ProviderCall | None) -> tuple[UUID, Result]:
+    async def ask(self, task: Assignment, last: ProviderCall | None) -> tuple[UUID, Result]:
         """The result and the id of the call it is from; ``last`` is the step's newest call.
 
         Raises :class:`Stopped` where there is none to be had, :class:`HandedOver`, and
         :class:`claims.LeaseLost`.
         """
+        place = task.place_of(last)
+        while True:
+            try:
+                return await self._ask_one(task, place, last)
+            except Stopped as stop:
+                if task.cancelling.is_set():
+                    raise cancelled(stop) from stop
+                if not stop.may_pass_on or place + 1 == len(task.choices) or not left_s(task.held):
+                    raise
+                await self._pass_on(task, stop)
+            place, last = place + 1, None
+
+    async def _pass_on(self, task: Assignment, stop: Stopped) -> None:
+        """Book the end of one provider's call before the next one is asked."""
+        log.warning("next provider asked", task_id=str(task.held.id), trouble=stop.trouble)
+        if stop.call_id is not None:
+            async with self._resources.db.transaction() as session:
+                await claims.lock(session, task.held)
+                await settlement.end_call(session, **stop.booking())
+
+    async def _ask_one(
+        self, task: Assignment, place: int, last: ProviderCall | None
+    ) -> tuple[UUID, Result]:
+        """Go on with what is on record, or ask this provider anew."""
         if last is not None and last.state == "intent":
-            last = await self._give_up_on(work, last)
-        if last is not None and last.state == "submitted":
-            work = work.with_call(last.id)
-            return last.id, await self._wait(work, last.handle or {})
+            last = await self._give_up_on(task, last, registry.adapters().get(last.provider_key))
+        if last is None or last.state != "submitted":
+            return await self._ask_anew(task, place)
+        try:
+            work = await task.with_provider(self._resources, place)
+        except Stopped as stop:
+            raise replace(stop, call_id=last.id, is_still_running=True) from stop
+        work = work.with_call(last.id)
+        return last.id, await self._wait(work, last.handle or {})
+
+    async def _ask_anew(self, task: Assignment, place: int) -> tuple[UUID, Result]:
+        _unless_cancelled(task.cancelling)
+        work = await task.with_provider(self._resources, place)
         if not left_s(work.held):
-            raise _too_late(work)
+            raise too_late(work)
         try:
             request = await work.step.prepare(work.context)
         except InvalidInput as invalid:
             raise Stopped(Failure("invalid_input", invalid.reason)) from invalid
         for turn in count(1):
+            _unless_cancelled(task.cancelling)
             work = work.with_call(new_id())
             try:
                 answer = await self._submit(work, request)
@@ -143,18 +155,34 @@ class Caller:
         if self._notes:
             await asyncio.wait(self._notes, timeout=HANDLE_S)
 
-    async def _give_up_on(self, work: Work, last: ProviderCall) -> ProviderCall | None:
-        """Decide what a call without an answer means; the call itself where its answer came."""
-        held = work.held
+    async def _give_up_on(
+        self, task: Assignment, last: ProviderCall, adapter: Adapter | None
+    ) -> ProviderCall | None:
+        """Decide what a call without an answer means; the call itself where its answer came.
+
+        Where no other may be made, the call is abandoned together with the end of the task.
+        """
+        held, step = task.held, task.step
         async with self._resources.db.transaction() as session:
             await claims.lock(session, held)
-            before = await calls.abandoned_of(session, held.id, work.step.id)
+            before = await calls.abandoned_of(session, held.id, step.id, last.provider_key)
+            is_repeatable = adapter is not None and adapter.repeatable
+            may_repeat = is_repeatable or (step.asks_once_more and not before)
+            newest = await calls.last_of(session, held.id, step.id)
+            if newest is not None and newest.state == "submitted":
+                return newest
+            if not may_repeat or task.cancelling.is_set():
+                failure = Failure(*BY_TROUBLE[Trouble.BROKEN])
+                raise Stopped(failure, last.id, vendor_message=DIED_BETWEEN, is_still_running=True)
             if not await calls.abandon(
-                session, last.id, Trouble.BROKEN, DIED_BETWEEN, unless_submitted=True
+                session,
+                last.id,
+                Trouble.BROKEN,
+                DIED_BETWEEN,
+                unless_submitted=True,
+                asked_again=True,
             ):
-                return await calls.last_of(session, held.id, work.step.id)
-        if not (work.adapter.repeatable or (work.step.asks_once_more and not before)):
-            raise Stopped(Failure(*BY_TROUBLE[Trouble.BROKEN]))
+                return await calls.last_of(session, held.id, step.id)
         log.warning("call of unknown fate made once more", call_id=str(last.id))
         return None
 
@@ -191,17 +219,26 @@ class Caller:
         submitting = asyncio.ensure_future(self._submit_and_note(work, request, call))
         try:
             async with asyncio.timeout(left_s(work.held)):
-                answer = await asyncio.shield(submitting)
+                await _first_of(submitting, work.cancelling)
+                if has_begun and not submitting.done():
+                    # Cancelled: what is nearly there is better known.
+                    await asyncio.wait({submitting}, timeout=HANDLE_S)
+            if not submitting.done():
+                await _end(submitting)
+                raise replace(
+                    cancelled(), call_id=call.id if has_begun else None, is_still_running=True
+                )
+            answer = submitting.result()
         except TimeoutError as error:
             await _end(submitting)
             if not has_begun:
                 await self._intend(work)  # for the operator, with the reason
-            raise _too_late(work, is_still_running=has_begun) from error
+            raise too_late(work, is_still_running=has_begun) from error
         except ProviderError as error:
             if not has_begun:
                 await self._intend(work)  # as above
-            elif _may_have_made_a_job(work, error):
-                raise _stopped(work, error, is_still_running=True) from error
+            elif may_have_made_a_job(work, error):
+                raise stopped(work, error, is_still_running=True) from error
             raise
         except asyncio.CancelledError:
             if has_begun:
@@ -242,12 +279,14 @@ class Caller:
         """Book a failed submit and wait, where another may be made in time; else stop."""
         pause_s = _pause_s(error, turn)
         if not error.may_repeat or turn >= MOST_SUBMITS or pause_s >= left_s(work.held):
-            raise _stopped(work, error) from error
-        _log(work, "provider not ready, submit put off", error)
+            raise stopped(work, error) from error
+        note(work, "provider not ready, submit put off", error)
         async with self._resources.db.transaction() as session:
             await claims.lock(session, work.held)
-            await calls.failed(session, work.call.id, error.trouble, error.vendor_message)
-        await self._pause(pause_s)
+            await calls.failed(
+                session, work.call.id, error.trouble, error.vendor_message, asked_again=True
+            )
+        await self._pause(work, pause_s)
 
     async def _wait(
         self, work: Work, handle: Mapping[str, Any], first: Pending | None = None
@@ -259,15 +298,19 @@ class Caller:
         except TimeoutError:
             return await self._ask_last(work, handle)
         except ProviderError as error:
-            raise _job_failed(work, error) from error
+            raise job_failed(work, error) from error
 
     async def _poll(self, work: Work, handle: Mapping[str, Any], answer: Answer | None) -> Result:
-        unanswered = 0
+        unanswered, is_told_to_stop = 0, False
         while not isinstance(answer, Finished):
             if answer is not None:
                 if answer.progress is not None:
                     await work.call.report(answer.progress)
-                await self._pause(min(max(answer.poll_after_s, SHORTEST_POLL_S), LONGEST_POLL_S))
+                await self._pause(
+                    work, min(max(answer.poll_after_s, SHORTEST_POLL_S), LONGEST_POLL_S)
+                )
+            if work.cancelling.is_set() and not is_told_to_stop:
+                is_told_to_stop = await self._tell_to_stop(work, handle)
             try:
                 answer = await work.adapter.poll(handle, work.call)
                 unanswered = 0
@@ -276,9 +319,21 @@ class Caller:
                     raise
                 unanswered += 1
                 answer = None
-                _log(work, "provider did not answer a question, asked again", error)
-                await self._pause(_pause_s(error, unanswered))
+                note(work, "provider did not answer a question, asked again", error)
+                await self._pause(work, _pause_s(error, unanswered))
         return answer.result
+
+    async def _tell_to_stop(self, work: Work, handle: Mapping[str, Any]) -> bool:
+        """Ask the vendor to stop a job; False where it was not heard and may be told again."""
+        try:
+            async with asyncio.timeout(CANCEL_S):
+                await work.adapter.cancel(handle, work.call)
+        except TimeoutError:
+            return False
+        except ProviderError as error:
+            note(work, "provider did not take a cancellation", error)
+            return not error.may_repeat
+        return True
 
     async def _ask_last(self, work: Work, handle: Mapping[str, Any]) -> Result:
         """The deadline has passed: take what is ready, else ask the vendor to stop."""
@@ -292,73 +347,45 @@ class Caller:
             pass
         except ProviderError as error:
             if not error.may_repeat:
-                raise _job_failed(work, error) from error
-        with suppress(TimeoutError, ProviderError):
-            async with asyncio.timeout(CANCEL_S):
-                await work.adapter.cancel(handle, call)
-        raise _too_late(work)
+                raise job_failed(work, error) from error
+        await self._tell_to_stop(work, handle)
+        raise too_late(work)
 
-    async def _pause(self, seconds: float) -> None:
-        await pause(self._stopping, seconds)
+    async def _pause(self, work: Work, seconds: float) -> None:
+        """Wait; not on where the owner cancels meanwhile. Raises :class:`HandedOver`."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            async with asyncio.timeout(seconds):
+                if work.cancelling.is_set():
+                    await stopping
+                await _first_of(stopping, work.cancelling)
+        except TimeoutError:
+            pass
+        finally:
+            stopping.cancel()
         if self._stopping.is_set():
             raise HandedOver
 
 
-def left_s(held: Claim) -> float:
-    """Seconds until the task's deadline; 0 where it has passed."""
-    return max((held.deadline_at - now()).total_seconds(), 0.0)
+def _unless_cancelled(cancelling: asyncio.Event) -> None:
+    """Nothing is begun for somebody who wants it to end. Raises :class:`Stopped`."""
+    if cancelling.is_set():
+        raise cancelled()
+
+
+async def _first_of(work: asyncio.Future[Any], cancelling: asyncio.Event) -> None:
+    """Wait until the work is done or the owner wants it to end; touches neither."""
+    heard = asyncio.ensure_future(cancelling.wait())
+    try:
+        await asyncio.wait({work, heard}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        heard.cancel()
 
 
 def _pause_s(error: ProviderError, turn: int) -> float:
     if error.retry_after_s is not None:
         return max(error.retry_after_s, SHORTEST_POLL_S)
     return min(RETRY_S * 2.0 ** (turn - 1), LONGEST_RETRY_S)
-
-
-def _too_late(work: Work, *, is_still_running: bool = True) -> Stopped:
-    return Stopped(
-        Failure(*BY_TROUBLE[Trouble.TIMEOUT]),
-        work.call.id,
-        Trouble.TIMEOUT,
-        NO_ANSWER,
-        is_still_running=is_still_running,
-    )
-
-
-def _may_have_made_a_job(work: Work, error: ProviderError) -> bool:
-    """Whether a failed submit may have left a job at the vendor all the same."""
-    return (
-        not error.may_repeat
-        and error.trouble in {Trouble.BROKEN, Trouble.TIMEOUT, Trouble.BUSY}
-        and not work.adapter.repeatable
-    )
-
-
-def _job_failed(work: Work, error: ProviderError) -> Stopped:
-    """A job's own end; but a key that is no longer accepted says nothing about the job."""
-    return _stopped(work, error, is_still_running=error.trouble == Trouble.UNAUTHORISED)
-
-
-def _stopped(work: Work, error: ProviderError, *, is_still_running: bool = False) -> Stopped:
-    _log(work, "provider failed", error)
-    return Stopped(
-        Failure(*BY_TROUBLE[error.trouble]),
-        work.call.id,
-        error.trouble,
-        error.vendor_message,
-        error.cost_usd_micros,
-        is_still_running=is_still_running,
-    )
-
-
-def _log(work: Work, event: str, error: ProviderError) -> None:
-    log.warning(
-        event,
-        task_id=str(work.held.id),
-        provider=work.adapter.key,
-        trouble=error.trouble,
-        vendor_message=error.vendor_message,
-    )
 
 
 async def _end(task: asyncio.Future[Any]) -> None:

@@ -29,7 +29,7 @@ CLAIM = text("""
        AND (status IN ('pending', 'queued')
             OR (status = 'processing' AND (lease_owner IS NULL OR lease_expires_at < now())))
     RETURNING id, user_id, tool_id, parent_task_id, fence, price_credits, input, config,
-              deadline_at, request_id
+              deadline_at, request_id, cancel_requested_at IS NOT NULL AS is_cancelling
 """)
 CLAIM_OVERDUE = text("""
     UPDATE tasks
@@ -43,12 +43,12 @@ CLAIM_OVERDUE = text("""
        AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
     RETURNING id, user_id, tool_id, parent_task_id, fence, price_credits, input, config,
-              deadline_at, request_id
+              deadline_at, request_id, cancel_requested_at IS NOT NULL AS is_cancelling
 """)
 RENEW = text("""
     UPDATE tasks SET lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = :task_id AND fence = :fence AND status = 'processing'
-    RETURNING id
+    RETURNING cancel_requested_at IS NOT NULL AS is_cancelling
 """)
 LOCK_FENCED = text("""
     SELECT id FROM tasks
@@ -59,7 +59,10 @@ LOCK_FENCED = text("""
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one task until the lease runs out."""
+    """The right to work on one task until the lease runs out.
+
+    With ``is_cancelling`` its owner had asked for its end before.
+    """
 
     id: UUID
     user_id: UUID
@@ -71,6 +74,7 @@ class Claim:
     config: dict[str, Any]
     deadline_at: datetime
     request_id: str | None
+    is_cancelling: bool = False
 
 
 class LeaseLost(Exception):
@@ -105,11 +109,13 @@ async def claim_overdue(
     return None if row is None else Claim(*row)
 
 
-async def renew(session: AsyncSession, held: Claim, lease_s: float) -> None:
-    """Promise again. Raises :class:`LeaseLost`."""
+async def renew(session: AsyncSession, held: Claim, lease_s: float) -> bool:
+    """Promise again; True where the owner wants the task to end. Raises :class:`LeaseLost`."""
     values = {"task_id": held.id, "fence": held.fence, "lease_s": lease_s}
-    if (await session.execute(RENEW, values)).one_or_none() is None:
+    row = (await session.execute(RENEW, values)).one_or_none()
+    if row is None:
         raise LeaseLost
+    return bool(row.is_cancelling)
 
 
 async def lock(session: AsyncSession, held: Claim) -> None:

@@ -7,25 +7,25 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from funmagic.core import errors
 from funmagic.core.http import OUTAGES
-from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
-from funmagic.providers import calls, registry
-from funmagic.providers.contract import Call, Trouble
-from funmagic.tasks import attempts, claims, events, settlement
-from funmagic.tasks.calling import Caller, HandedOver, Stopped, Work, left_s
+from funmagic.providers import calls
+from funmagic.providers.contract import Trouble
+from funmagic.tasks import attempts, claims, events, settlement, storing
+from funmagic.tasks.calling import Caller
 from funmagic.tasks.claims import Claim, LeaseLost
 from funmagic.tasks.messages import BY_TROUBLE, INTERNAL
+from funmagic.tasks.previews import Previews
 from funmagic.tasks.progress import ProgressReporter, start_step
 from funmagic.tasks.settlement import Failure, StoredOutput
 from funmagic.tasks.steps import TaskStepContext
+from funmagic.tasks.work import Assignment, HandedOver, Stopped, cancelled, left_s
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Output, UnusableResult
 
@@ -33,7 +33,6 @@ log = logger(__name__)
 
 # What preparing, checking and storing may take on top of the vendor's own deadline.
 SETTLING_S: Final = 60.0
-EXTENSIONS: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 @dataclass(slots=True)
@@ -43,6 +42,7 @@ class Lease:
     held: Claim
     is_settling: bool = False
     is_lost: bool = False
+    cancelling: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Engine:
@@ -54,10 +54,16 @@ class Engine:
         self._lease_s = resources.settings.lease_s
         self._stopping = asyncio.Event()
         self._caller = Caller(resources, self._stopping)
+        self._leases: dict[UUID, Lease] = {}
 
     def stop(self) -> None:
         """Hand over what waits for a vendor; what is being checked or stored may be finished."""
         self._stopping.set()
+
+    def cancel(self, task_id: UUID) -> None:
+        """The owner wants this task to end; nothing where this worker does not have it."""
+        if task_id in self._leases:
+            self._leases[task_id].cancelling.set()
 
     async def close(self) -> None:
         """Once nothing runs any more: let last handles be written."""
@@ -86,7 +92,15 @@ class Engine:
             await self._run(held)
 
     async def _run(self, held: Claim) -> None:
-        told = await self._work_under(Lease(held))
+        lease = Lease(held)
+        if held.is_cancelling:
+            lease.cancelling.set()
+        self._leases[held.id] = lease
+        try:
+            told = await self._work_under(lease)
+        finally:
+            if self._leases.get(held.id) is lease:
+                del self._leases[held.id]
         if told:
             await events.publish(self._resources.redis, told)
         if told and told[-1].type == "completed":
@@ -123,40 +137,29 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="funmagic-") as folder:
             try:
                 async with asyncio.timeout(left_s(held) + SETTLING_S):
-                    work = await self._prepare(held, Path(folder))
-                    return await self._run_step(lease, work)
+                    return await self._run_step(lease, self._assign(lease, Path(folder)))
             except Stopped as stop:
                 return await self._settle_failed(lease, stop)
             except TimeoutError:
                 late = Stopped(Failure(*BY_TROUBLE[Trouble.TIMEOUT]))
-                return await self._settle_failed(lease, late)
+                is_cancelling = lease.cancelling.is_set()
+                return await self._settle_failed(lease, cancelled(late) if is_cancelling else late)
             except (LeaseLost, HandedOver, *OUTAGES):
                 raise
             except Exception as error:
                 log.error("task failed by our fault", exc_info=error)
                 return await self._settle_failed(lease, Stopped(Failure("internal", INTERNAL)))
 
-    async def _prepare(self, held: Claim, work_dir: Path) -> Work:
+    def _assign(self, lease: Lease, work_dir: Path) -> Assignment:
+        held = lease.held
         configured = held.config["steps"][0]
         tool = discovery.tool(held.config["implementation"])
         step = tool.step(configured["id"])
         if step is None:
             raise RuntimeError(f"{tool.key} has no step {configured['id']!r} any more")
-        chosen = configured["providers"][0]
-        adapter = registry.adapter(chosen["provider"])
-        async with self._resources.db.transaction() as session:
-            try:
-                connection = await registry.connection_of(
-                    session, self._resources.vault, chosen["provider"]
-                )
-            except errors.Unavailable as error:
-                log.error("provider not usable", provider=chosen["provider"])
-                raise Stopped(Failure(*BY_TROUBLE[Trouble.UNAUTHORISED])) from error
-        reporter = ProgressReporter(self._resources, held, step.id)
-        return Work(
+        return Assignment(
             held=held,
             step=step,
-            adapter=adapter,
             context=TaskStepContext(
                 resources=self._resources,
                 user_id=held.user_id,
@@ -165,77 +168,45 @@ class Engine:
                 settings=step.settings_model.model_validate(configured["settings"]),
                 work_dir=work_dir,
             ),
-            call=Call(
-                id=new_id(),
-                model=chosen["model"],
-                options=adapter.offers[step.capability]
-                .options_of(chosen["model"])
-                .model_validate(chosen["options"]),
-                connection=connection,
-                work_dir=work_dir,
-                deadline_at=held.deadline_at,
-                report=reporter.report,
-            ),
+            choices=tuple(configured["providers"]),
+            report=ProgressReporter(self._resources, held, step.id).report,
+            show=Previews(self._resources, held, step.id).show,
+            cancelling=lease.cancelling,
         )
 
-    async def _run_step(self, lease: Lease, work: Work) -> list[events.Event]:
+    async def _run_step(self, lease: Lease, task: Assignment) -> list[events.Event]:
         async with self._resources.db.transaction() as session:
-            started = await start_step(session, work.held, work.step.id)
-            last = await calls.last_of(session, work.held.id, work.step.id)
+            started = await start_step(session, task.held, task.step.id)
+            last = await calls.last_of(session, task.held.id, task.step.id)
         await events.publish(self._resources.redis, started)
-        call_id, result = await self._caller.ask(work, last)
+        call_id, result = await self._caller.ask(task, last)
         try:
-            outputs = await work.step.finish(work.context, result)
+            outputs = await task.step.finish(task.context, result)
         except UnusableResult as unusable:
             raise Stopped(
                 Failure("unusable_result", unusable.reason), call_id, answered=result
             ) from unusable
-        stored = [await self._store(work, call_id, output) for output in outputs]
+        stored = [await self._store(task, call_id, output) for output in outputs]
         lease.is_settling = True
         async with self._resources.db.transaction() as session:
             return await settlement.complete(
                 session,
-                work.held,
-                step_id=work.step.id,
+                task.held,
+                step_id=task.step.id,
                 call_id=call_id,
                 outputs=stored,
                 result=result,
             )
 
-    async def _store(self, work: Work, call_id: UUID, output: Output) -> StoredOutput:
-        """Put one output into the storage. The key is made of ids, so a repeat overwrites."""
-        extension = EXTENSIONS.get(output.file.content_type, "bin")
-        held = work.held
-        key = f"outputs/{held.user_id}/{held.id}/{work.step.id}/{call_id}/{output.name}.{extension}"
-        stored = await self._resources.storage.put(
-            key, output.file.path, content_type=output.file.content_type
-        )
-        return StoredOutput(
-            name=output.name,
-            kind=output.kind,
-            storage_key=key,
-            content_type=output.file.content_type,
-            size_bytes=stored.size_bytes,
-            etag=stored.etag,
-            file_name=f"{held.config['implementation']}-{output.name}.{extension}",
-            width=output.width,
-            height=output.height,
-        )
+    async def _store(self, task: Assignment, call_id: UUID, output: Output) -> StoredOutput:
+        return await storing.store(self._resources, task, call_id, output)
 
     async def _settle_failed(self, lease: Lease, stop: Stopped) -> list[events.Event]:
         lease.is_settling = True
         try:
             async with self._resources.db.transaction() as session:
                 return await settlement.fail(
-                    session,
-                    lease.held,
-                    stop.failure,
-                    call_id=stop.call_id,
-                    trouble=stop.trouble,
-                    vendor_message=stop.vendor_message,
-                    cost_usd_micros=stop.cost_usd_micros,
-                    answered=stop.answered,
-                    is_still_running=stop.is_still_running,
+                    session, lease.held, stop.failure, answered=stop.answered, **stop.booking()
                 )
         except (LeaseLost, *OUTAGES):
             raise
@@ -262,7 +233,8 @@ class Engine:
                     asyncio.timeout(self._lease_s / 2),
                     self._resources.db.transaction() as session,
                 ):
-                    await claims.renew(session, lease.held, self._lease_s)
+                    if await claims.renew(session, lease.held, self._lease_s):
+                        lease.cancelling.set()
                 expires_at = time.monotonic() + self._lease_s
                 continue
             except LeaseLost:

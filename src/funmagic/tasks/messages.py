@@ -12,6 +12,7 @@ PROVIDER_ERROR: Final = N_("AI service error. Please try again.")
 INVALID_INPUT: Final = N_("Invalid input. Please check your settings.")
 REFUSED: Final = N_("The AI service declined this content. Credits refunded.")
 INTERNAL: Final = N_("Something went wrong on our side. Credits refunded.")
+CANCELLED: Final = ("cancelled", N_("You cancelled this. Credits refunded."))
 
 BY_TROUBLE: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.BUSY: ("provider_error", PROVIDER_ERROR),

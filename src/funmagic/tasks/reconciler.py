@@ -14,7 +14,7 @@ from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.jobs.queue import Queue
 from funmagic.providers import abandoned
-from funmagic.tasks import attempts, events, settlement
+from funmagic.tasks import attempts, events, previews, settlement
 from funmagic.tasks.engine import Engine
 
 log = logger(__name__)
@@ -24,12 +24,13 @@ LAST_QUESTIONS: Final = 8  # asked at once in one round: each may download a res
 
 
 async def reconcile(resources: Resources, queue: Queue) -> None:
-    """One round of what needs our own servers: deadlines, leases, lost jobs, unfinished uploads."""
+    """One round of what needs our own servers: deadlines, leases, lost jobs, left-over files."""
     await _each(
         partial(_end_overdue, resources),
         partial(attempts.requeue_dead, resources, BATCH),
         partial(attempts.requeue_lost, resources, queue, BATCH),
         partial(assets.sweep, resources),
+        partial(previews.sweep, resources),
     )
 
 

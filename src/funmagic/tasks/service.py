@@ -29,11 +29,12 @@ from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
 from funmagic.credits import service as credits
 from funmagic.jobs import outbox
-from funmagic.tasks.models import Task
+from funmagic.tasks.models import ENDED, Task
 from funmagic.tasks.orders import NewTask, Order, Refused, order_of
 
 QUEUE: Final = "ai-tasks"
 PARENT_NOT_READY: Final = N_("The step before this one has no finished picture to start from.")
+NO_TASK: Final = N_("We could not find this task.")
 HOLD_DESCRIPTION: Final = N_("Reserved for a task")
 # A task no worker takes for this long is given up; a claimed one has its step's own deadline.
 LONGEST_WAIT: Final = timedelta(hours=1)
@@ -161,6 +162,28 @@ async def create(
     return created
 
 
+async def repeat(
+    session: AsyncSession,
+    user: User,
+    task_id: UUID,
+    *,
+    expected_credits: int | None = None,
+    idempotency_key: str | None = None,
+) -> Created:
+    """The same again, at today's price: a new task like one of one's own that has ended.
+
+    Raises :class:`errors.NotFound`, :class:`errors.Conflict` for one that has not ended, and what
+    :func:`create` raises: what it was made of may be gone.
+    """
+    task = await owned_by(session, user.id, task_id)
+    if task.status not in ENDED:
+        raise errors.Conflict(N_("This task has not ended yet."), type="not_ended")
+    slug = await session.scalar(select(ToolTable.slug).where(ToolTable.id == task.tool_id))
+    step_id = task.config["steps"][0]["id"]
+    new = NewTask(slug or "", step_id, task.input, expected_credits, task.parent_task_id)
+    return await create(session, user, new, idempotency_key=idempotency_key)
+
+
 async def note_sent(session: AsyncSession, payloads: list[dict[str, Any]]) -> None:
     """Note that the queue has these jobs; a task that runs already keeps its status."""
     task_ids = [UUID(payload["taskId"]) for payload in payloads if "taskId" in payload]
@@ -176,7 +199,7 @@ async def owned_by(session: AsyncSession, user_id: UUID, task_id: UUID) -> Task:
     )
     task = found.scalar_one_or_none()
     if task is None:
-        raise errors.NotFound(N_("We could not find this task."))
+        raise errors.NotFound(NO_TASK)
     return task
 
 

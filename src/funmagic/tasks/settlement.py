@@ -23,7 +23,7 @@ from funmagic.providers.contract import Result, Trouble
 from funmagic.tasks import claims, events
 from funmagic.tasks.claims import Claim
 from funmagic.tasks.events import Event
-from funmagic.tasks.messages import PROVIDER_TIMEOUT
+from funmagic.tasks.messages import BY_TROUBLE, CANCELLED
 
 CHARGED: Final = N_("Charged for a completed task")
 RETURNED: Final = N_("Returned: the task did not complete")
@@ -55,7 +55,8 @@ COUNT_RUN = text("UPDATE tools SET usage_count = usage_count + 1 WHERE id = :too
 OVERDUE = """
     SELECT id, deadline_at > now() - interval '5 minutes'
                AND EXISTS (SELECT FROM provider_calls
-                            WHERE task_id = tasks.id AND state = 'submitted') AS may_be_ready
+                            WHERE task_id = tasks.id AND state = 'submitted') AS may_be_ready,
+           cancel_requested_at IS NOT NULL AS is_cancelling
       FROM tasks
      WHERE status IN ('pending', 'queued', 'processing') AND deadline_at < now()
        AND (lease_expires_at IS NULL OR lease_expires_at < now())
@@ -78,6 +79,8 @@ class StoredOutput:
     file_name: str
     width: int | None
     height: int | None
+    thumbnail_key: str | None = None
+    is_relief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +123,43 @@ async def fail(
     held: Claim,
     failure: Failure,
     *,
-    call_id: UUID | None = None,
-    trouble: Trouble = Trouble.BROKEN,
-    vendor_message: str = "",
-    cost_usd_micros: int = 0,
     answered: Result | None = None,
-    is_still_running: bool = False,
+    **booking: Any,
 ) -> list[Event]:
     """End the task unfinished and give the hold back. Raises :class:`claims.LeaseLost`.
 
-    ``vendor_message`` is kept with the call for operators; the owner never sees it. ``answered`` is
-    a result we could not use: the call succeeded and its cost is booked all the same. A call that
-    for all we know ``is_still_running`` at the vendor is abandoned: it is asked for its cost later.
+    ``booking`` is what :func:`end_call` takes, where a call ended so. ``answered`` is a result we
+    could not use: the call succeeded and its cost is booked all the same.
     """
     await claims.lock(session, held)
-    if call_id is not None and answered is not None:
-        unusable = {"unusable": failure.message}
-        await calls.done(session, call_id, unusable, answered.meta, answered.cost_usd_micros)
-    elif call_id is not None and is_still_running:
+    if booking.get("call_id") is not None:
+        if answered is None:
+            await end_call(session, **booking)
+        else:
+            unusable = {"unusable": failure.message}
+            cost = answered.cost_usd_micros
+            await calls.done(session, booking["call_id"], unusable, answered.meta, cost)
+    return await end_unfinished(session, held.id, failure)
+
+
+async def end_call(
+    session: AsyncSession,
+    *,
+    call_id: UUID,
+    trouble: Trouble = Trouble.BROKEN,
+    vendor_message: str = "",
+    cost_usd_micros: int = 0,
+    is_still_running: bool = False,
+) -> None:
+    """Book the end of a call without a result.
+
+    ``vendor_message`` is kept for operators; the owner never sees it. A call that for all we know
+    ``is_still_running`` at the vendor is abandoned: it is asked for its cost later.
+    """
+    if is_still_running:
         await calls.abandon(session, call_id, trouble, vendor_message)
-    elif call_id is not None:
+    else:
         await calls.failed(session, call_id, trouble, vendor_message, cost_usd_micros)
-    return await _end_failed(session, held.id, failure)
 
 
 async def overdue(session: AsyncSession, batch: int) -> list[tuple[UUID, bool]]:
@@ -155,9 +173,11 @@ async def overdue(session: AsyncSession, batch: int) -> list[tuple[UUID, bool]]:
 
 async def fail_overdue(session: AsyncSession, task_id: UUID) -> list[Event]:
     """End one such task, if it still is one. One a transaction: each locks its owner's account."""
-    if (await session.execute(TAKE_OVERDUE, {"task_id": task_id})).one_or_none() is None:
+    row = (await session.execute(TAKE_OVERDUE, {"task_id": task_id})).one_or_none()
+    if row is None:
         return []
-    return await _end_failed(session, task_id, Failure("provider_timeout", PROVIDER_TIMEOUT))
+    late = CANCELLED if row.is_cancelling else BY_TROUBLE[Trouble.TIMEOUT]
+    return await end_unfinished(session, task_id, Failure(*late))
 
 
 async def count_run(session: AsyncSession, tool_id: UUID) -> None:
@@ -165,7 +185,8 @@ async def count_run(session: AsyncSession, tool_id: UUID) -> None:
     await session.execute(COUNT_RUN, {"tool_id": tool_id})
 
 
-async def _end_failed(session: AsyncSession, task_id: UUID, failure: Failure) -> list[Event]:
+async def end_unfinished(session: AsyncSession, task_id: UUID, failure: Failure) -> list[Event]:
+    """Fail a task whose row the caller has locked, whatever it was doing."""
     error: dict[str, Any] = {"type": failure.type, "message": failure.message}
     await calls.abandon_open(session, task_id)
     failed_steps = (await session.execute(STEP_FAILED, {"task_id": task_id})).scalars().all()
@@ -197,6 +218,8 @@ async def _add_asset(
         etag=output.etag,
         width=output.width,
         height=output.height,
+        thumbnail_key=output.thumbnail_key,
+        is_relief=output.is_relief,
         file_name=output.file_name,
         task_id=held.id,
         step_id=step_id,

@@ -19,7 +19,7 @@ from funmagic.assets import service as assets
 from funmagic.assets.views import asset_view
 from funmagic.core.i18n import translate
 from funmagic.core.resources import Resources
-from funmagic.tasks import events
+from funmagic.tasks import events, previews
 from funmagic.tasks.events import Event
 from funmagic.tasks.hub import EventHub, Watcher
 
@@ -61,7 +61,9 @@ class TaskStream:
             missed = await self._read_table()
             while True:
                 for event in missed:
-                    yield await self._deliver(event)
+                    frame = await self._deliver(event)
+                    if frame is not None:
+                        yield frame
                     if event.is_terminal:
                         return
                 if len(missed) == events.READ_BATCH:
@@ -90,14 +92,29 @@ class TaskStream:
         async with self._resources.db.transaction() as session:
             return await events.read_after(session, self._task_id, self._last_seq)
 
-    async def _deliver(self, event: Event) -> bytes:
+    async def _deliver(self, event: Event) -> bytes | None:
+        """The event's frame; None for an unfinished picture that is gone by now."""
         self._last_seq = event.seq
+        if event.type == previews.TYPE:
+            return await self._preview(event)
         body: dict[str, Any] = {"type": event.type, "taskId": str(self._task_id), **event.data}
         if "error" in body:
             error = body["error"]
             body["error"] = {**error, "message": translate(self._locale, error["message"])}
         if "output" in body:
             body["output"] = await self._sign(body["output"])
+        return _frame(event.seq, body)
+
+    async def _preview(self, event: Event) -> bytes | None:
+        if "key" not in event.data:
+            return None
+        url = await self._resources.storage.presign_get(event.data["key"])
+        body = {
+            "type": event.type,
+            "taskId": str(self._task_id),
+            "stepId": event.data["stepId"],
+            "data": {"url": url, "index": event.data["index"]},
+        }
         return _frame(event.seq, body)
 
     async def _sign(self, output: dict[str, Any]) -> dict[str, Any]:
