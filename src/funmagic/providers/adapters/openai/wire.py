@@ -111,7 +111,7 @@ class Events:
         event = await self._line.ask(anext(self._stream, None), limit_s)
         if event is None:
             return None
-        return event.to_dict() if isinstance(event, openai.BaseModel) else {}
+        return event.to_dict(warnings=False) if isinstance(event, openai.BaseModel) else {}
 
     async def aclose(self) -> None:
         """Hang up."""
@@ -140,7 +140,7 @@ async def open_line(
 
 async def _first_page(client: openai.AsyncOpenAI) -> dict[str, Any]:
     page = await client.models.list()
-    return page.to_dict()
+    return page.to_dict(warnings=False)
 
 
 class _OurHeaders(httpx2.AsyncBaseTransport):
