@@ -92,6 +92,14 @@ class OpenAiControl(Control):
     vendor = "openai"
 
 
+class TripoControl(Control):
+    vendor = "tripo"
+
+    async def wallet(self, **wallet: Any) -> None:
+        """What every key has from now on."""
+        await self._ask("PUT", "/wallet", wallet)
+
+
 async def _until(found: Callable[[], Awaitable[list[Any]]], number: int) -> None:
     for _ in range(600):
         if len(await found()) >= number:

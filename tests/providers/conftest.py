@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.providers.fal_desk import Desk, control_of, desk_at
-from tests.vendors import FalControl
+from tests.providers.tripo_desk import TripoDesk, tripo_desk_at
+from tests.vendors import FalControl, TripoControl
 
 from funmagic.core.clock import now
 from funmagic.core.ids import new_id
@@ -114,4 +116,15 @@ async def fal_control(simulators: Running) -> AsyncIterator[FalControl]:
 async def desk(simulators: Running, fal_control: FalControl, tmp_path: Path) -> AsyncIterator[Desk]:
     """fal's adapter at a fresh simulated fal."""
     async with desk_at(simulators, fal_control, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def tripo(simulators: Running, tmp_path: Path) -> AsyncIterator[TripoDesk]:
+    """Tripo's adapter at a fresh simulated Tripo."""
+    trust = ssl.create_default_context(cafile=simulators.ca_file)
+    async with (
+        httpx.AsyncClient(base_url=simulators.url, verify=trust, timeout=30) as client,
+        tripo_desk_at(simulators, TripoControl(client), tmp_path) as opened,
+    ):
         yield opened

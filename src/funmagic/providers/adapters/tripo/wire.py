@@ -38,6 +38,7 @@ TRIPO = "https://openapi.tripo3d.ai"
 ANSWER_LIMIT_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 TIMEOUTS = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
+NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
 # What the SDK's readers raise over an answer of another shape.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -149,6 +150,7 @@ class _AskedOnce(HttpBackend):  # type: ignore[misc]  # the SDK ships no types
                     timeout=TIMEOUTS,
                     trust_env=False,
                     auto_decompress=False,
+                    middlewares=(_fail_at_once,),
                 ) as session,
                 session.request(
                     method,
@@ -162,8 +164,18 @@ class _AskedOnce(HttpBackend):  # type: ignore[misc]  # the SDK ships no types
                 if not 200 <= answer.status < 300:
                     raise Answered(answer.status, answer.headers.get("Retry-After"), body)
                 return body.decode()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except NO_ANSWER as error:  # or half of one
             raise Unanswered.because_of(error) from None
+
+
+async def _fail_at_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """The carrier below would send a GET twice, if its own errors came through to it."""
+    try:
+        return await handler(request)
+    except NO_ANSWER as error:
+        raise Unanswered.because_of(error) from None
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
