@@ -29,6 +29,7 @@ from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.credits import api as credits_api
 from funmagic.dashboard import api as admin_api
+from funmagic.dashboard import pages as admin_pages
 from funmagic.providers import registry
 from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
@@ -75,6 +76,7 @@ def litestar_app(settings: Settings) -> Litestar:
             catalog_api.router,
             credits_api.router,
             tasks_api.router,
+            admin_pages.router,
             *route_handlers,
         ],
         dependencies={

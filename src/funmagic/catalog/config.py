@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from funmagic.core.errors import Invalid
+from funmagic.core.forms import fields_of
 from funmagic.core.i18n import N_
 from funmagic.providers import registry
 from funmagic.providers.contract import Adapter
@@ -31,29 +31,6 @@ UNKNOWN_PROVIDER = N_("There is no such provider.")
 WRONG_CAPABILITY = N_("This provider cannot do this step.")
 UNKNOWN_MODEL = N_("This provider does not offer this model for this step.")
 CHOSEN_TWICE = N_("This provider and model are already in the list.")
-NOT_VALID = N_("This value is not valid.")
-
-# What a person is told, by pydantic's types of errors.
-MESSAGES = {
-    "missing": N_("This is required."),
-    "string_too_short": N_("This is required."),
-    "string_too_long": N_("This text is too long."),
-    "string_pattern_mismatch": N_("Lower-case letters, digits and single hyphens only."),
-    "too_short": N_("Add at least one."),
-    "too_long": N_("This is one too many."),
-    "extra_forbidden": N_("There is no such setting."),
-    "literal_error": N_("This is not one of the choices."),
-    "enum": N_("This is not one of the choices."),
-    "greater_than_equal": N_("This number is too small."),
-    "greater_than": N_("This number is too small."),
-    "less_than_equal": N_("This number is too large."),
-    "less_than": N_("This number is too large."),
-    "int_type": N_("This must be a whole number."),
-    "int_parsing": N_("This must be a whole number."),
-    "int_from_float": N_("This must be a whole number."),
-    "float_type": N_("This must be a number."),
-    "float_parsing": N_("This must be a number."),
-}
 
 
 class ProviderChoice(BaseModel):
@@ -135,7 +112,7 @@ def _wrong_in(
     try:
         step.settings_model.model_validate(config.settings)
     except ValidationError as error:
-        wrong |= {f"{place}.settings.{name}": text for name, text in fields_of(error).items()}
+        wrong |= fields_of(error, f"{place}.settings")
     return wrong
 
 
@@ -153,26 +130,5 @@ def _wrong_in_choice(
     try:
         offer.options_of(choice.model).model_validate(choice.options)
     except ValidationError as error:
-        return {f"{place}.options.{name}": text for name, text in fields_of(error).items()}
+        return fields_of(error, f"{place}.options")
     return {}
-
-
-def fields_of(error: ValidationError) -> dict[str, str]:
-    """Messages by place; what a list complains of beside its own wrong items adds nothing."""
-    fields = dict(_field_of(item) for item in error.errors(include_input=False))
-    return {
-        place: text
-        for place, text in fields.items()
-        if not any(other.startswith(f"{place}.") for other in fields)
-    }
-
-
-def _field_of(item: ErrorDetails) -> tuple[str, str]:
-    """Place and message of one error. A list that is too long errs in its first item too many."""
-    place = ".".join(str(part) for part in item["loc"])
-    kind = item["type"]
-    if kind == "too_long" and "max_length" in item.get("ctx", {}):
-        return f"{place}.{item['ctx']['max_length']}", MESSAGES[kind]
-    if kind == "value_error":  # of a model's own validator, whose words are message ids
-        return place, str(item["ctx"]["error"])
-    return place, MESSAGES.get(kind, NOT_VALID)

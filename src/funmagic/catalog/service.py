@@ -166,6 +166,17 @@ def _id_of(cursor: str) -> UUID:
         raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
 
 
+def prices_of(tool: Tool) -> dict[str, int]:
+    """What each configured step costs, in the order the steps are run; unknown ones last."""
+    stored = tool.config["steps"]
+    try:
+        order = [step.id for step in discovery.tool(tool.implementation).steps]
+    except KeyError:
+        order = []
+    known = [name for name in order if name in stored]
+    return {name: stored[name]["priceCredits"] for name in dict.fromkeys([*known, *stored])}
+
+
 async def configure(
     s: AsyncSession,
     tool_id: UUID,

@@ -20,6 +20,7 @@ from sqlalchemy.orm import undefer
 from funmagic.core.clock import now
 from funmagic.core.crypto import Vault
 from funmagic.core.errors import Conflict, Invalid, NotFound
+from funmagic.core.forms import MESSAGES, fields_of
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.providers import origins, registry
@@ -40,9 +41,6 @@ MESSAGE_LIMIT_CHARS: Final = 500
 CALLS_LOOKED_THROUGH: Final = 5_000
 TROUBLES_SHOWN: Final = 10
 
-REQUIRED = N_("This is required.")
-NOT_VALID = N_("This value is not valid.")
-NO_SUCH_SETTING = N_("There is no such setting.")
 UNREADABLE = N_("The stored credentials cannot be opened. Enter them again.")
 NO_CREDENTIALS = N_("Enter the credentials first.")
 NO_ADDRESS = N_("This is not an address we can call: https://, a host, no user name.")
@@ -272,7 +270,7 @@ def _read(
     try:
         config = adapter.config_model.model_validate(dict(draft.config))
     except ValidationError as error:
-        fields |= _wrong("config", error)
+        fields |= fields_of(error, "config")
     wrong_address = _wrong_address(adapter, draft.base_url, loopback_allowed=loopback_allowed)
     if wrong_address:
         fields["baseUrl"] = wrong_address
@@ -287,7 +285,7 @@ def _merged(
     """Stored credentials with what was given in their place. Messages quote nothing of either."""
     model = adapter.credentials_model
     if model is None:
-        return None, {f"credentials.{name}": NO_SUCH_SETTING for name in given}
+        return None, {f"credentials.{name}": MESSAGES["extra_forbidden"] for name in given}
     try:
         stored = _stored_credentials(vault, adapter, row)
     except BrokenCredentials:
@@ -301,17 +299,8 @@ def _merged(
     try:
         return model.model_validate({**kept, **given}), {}
     except ValidationError as error:
-        return None, _wrong("credentials", error)
-
-
-def _wrong(place: str, error: ValidationError) -> dict[str, str]:
-    messages = {"missing": REQUIRED, "extra_forbidden": NO_SUCH_SETTING}
-    return {
-        ".".join([place, *(str(part) for part in item["loc"])]): messages.get(
-            item["type"], NOT_VALID
-        )
-        for item in error.errors(include_input=False, include_context=False)
-    }
+        # a validator's own words might quote what was typed
+        return None, fields_of(error, "credentials", with_reasons=False)
 
 
 def _first_name(model: type[BaseModel]) -> str:

@@ -73,34 +73,8 @@ class ProviderLine(CamelModel):
     updated_at: datetime | None
 
     @classmethod
-    def of(cls, state: ProviderState, locale: str) -> dict[str, Any]:
-        row = state.row
-        problem = translate(locale, state.problem) if state.problem else None
-        credentials = CredentialsView(
-            is_set=state.has_credentials,
-            set_at=row.credentials_set_at if row else None,
-            problem=problem,
-        )
-        return {
-            "key": state.adapter.key,
-            "label": row.label if row else state.adapter.label,
-            "capabilities": [capability.value for capability in state.adapter.offers],
-            "is_configured": state.is_configured,
-            "is_enabled": bool(row and row.is_enabled),
-            "is_simulated": bool(row and row.is_simulated),
-            "base_url": row.base_url if row else None,
-            "credentials": credentials if state.needs_credentials else None,
-            "health": HealthView(
-                ok=row.health_ok if row else None,
-                message=row.health_message if row else None,
-                checked_at=row.health_checked_at if row else None,
-                warnings=[
-                    retirement(model, day, locale)
-                    for model, day in sorted((row.health_retiring if row else {}).items())
-                ],
-            ),
-            "updated_at": row.updated_at if row else None,
-        }
+    def of(cls, state: ProviderState, locale: str) -> ProviderLine:
+        return cls(**_line(state, locale))
 
 
 class TroubleView(CamelModel):
@@ -152,7 +126,7 @@ async def list_providers(
     locale = request_locale(request)
     async with resources.db.transaction() as session:
         found = await service.every(session)
-    return Page[ProviderLine](items=[ProviderLine(**ProviderLine.of(s, locale)) for s in found])
+    return Page[ProviderLine](items=[ProviderLine.of(s, locale) for s in found])
 
 
 @get("/{key:str}")
@@ -226,7 +200,7 @@ async def provider_view(resources: Resources, key: str, locale: str) -> Provider
         troubles = await service.troubles_of(session, key)
     adapter = state.adapter
     return ProviderView(
-        **ProviderLine.of(state, locale),
+        **_line(state, locale),
         config=state.row.config if state.row else {},
         config_form=drawable(adapter.config_model, locale),
         credentials_form=drawable(adapter.credentials_model, locale)
@@ -234,6 +208,36 @@ async def provider_view(resources: Resources, key: str, locale: str) -> Provider
         else None,
         recent_troubles=[TroubleView.of(failure) for failure in troubles],
     )
+
+
+def _line(state: ProviderState, locale: str) -> dict[str, Any]:
+    row = state.row
+    credentials = CredentialsView(
+        is_set=state.has_credentials,
+        set_at=row.credentials_set_at if row else None,
+        problem=translate(locale, state.problem) if state.problem else None,
+    )
+    health = HealthView(
+        ok=row.health_ok if row else None,
+        message=translate(locale, row.health_message) if row and row.health_message else None,
+        checked_at=row.health_checked_at if row else None,
+        warnings=[
+            retirement(model, day, locale)
+            for model, day in sorted((row.health_retiring if row else {}).items())
+        ],
+    )
+    return {
+        "key": state.adapter.key,
+        "label": row.label if row else state.adapter.label,
+        "capabilities": [capability.value for capability in state.adapter.offers],
+        "is_configured": state.is_configured,
+        "is_enabled": bool(row and row.is_enabled),
+        "is_simulated": bool(row and row.is_simulated),
+        "base_url": row.base_url if row else None,
+        "credentials": credentials if state.needs_credentials else None,
+        "health": health,
+        "updated_at": row.updated_at if row else None,
+    }
 
 
 router = Router(

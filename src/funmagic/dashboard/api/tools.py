@@ -50,7 +50,7 @@ class ToolChanges(CamelModel):
 
 
 class AdminTool(CamelModel):
-    """A tool as admins see it. ``prices`` are whole credits by step."""
+    """A tool as admins see it. ``prices`` are whole credits by step, in the steps' order."""
 
     id: UUID
     slug: str
@@ -83,7 +83,7 @@ class AdminTool(CamelModel):
             is_active=tool.is_active,
             is_featured=tool.is_featured,
             usage_count=tool.usage_count,
-            prices={name: step["priceCredits"] for name, step in tool.config["steps"].items()},
+            prices=service.prices_of(tool),
             created_at=tool.created_at,
             updated_at=tool.updated_at,
         )

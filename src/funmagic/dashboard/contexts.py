@@ -1,0 +1,126 @@
+"""What the dashboard's templates may read. ``section`` is the entry of the side bar one is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from funmagic.dashboard.api.providers import ProviderView
+from funmagic.dashboard.api.tools import AdminTool
+from funmagic.dashboard.forms import ToolForm
+from funmagic.web.contexts import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A badge: its words in the page's language, its colour, its icon."""
+
+    label: str
+    tone: Tone
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """A provider in a list. ``warnings`` are sentences; ``last_check`` None: never tested."""
+
+    path: str
+    label: str
+    capabilities: tuple[str, ...]
+    status: Status
+    message: str
+    is_simulated: bool
+    last_check: datetime | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewView:
+    """Numbers of the last 24 hours, and of now."""
+
+    tools_active: int
+    tools: int
+    tasks: int
+    completed: int
+    failed: int
+    tasks_open: int
+    providers: tuple[ProviderRow, ...]
+    section: str = "overview"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """A tool in the list. ``prices`` are whole credits, in the order of its steps."""
+
+    path: str
+    api_path: str
+    title: str
+    slug: str
+    type: str
+    picture: str | None
+    prices: tuple[int, ...]
+    usage_count: int
+    is_active: bool
+    is_featured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsView:
+    rows: tuple[ToolRow, ...]
+    q: str
+    older_path: str | None
+    is_first_page: bool
+    section: str = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An entry of a selection."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewToolView:
+    implementations: tuple[Option, ...]
+    types: tuple[Option, ...]
+    section: str = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolView:
+    """A tool and its form. ``models`` is what the browser needs to follow a choice of provider:
+    by step, then by provider. ``broken`` says why there is no form."""
+
+    tool: AdminTool
+    picture: str | None
+    types: tuple[Option, ...]
+    preview_path: str
+    config: dict[str, Any]
+    form: ToolForm | None
+    models: dict[str, dict[str, Any]]
+    broken: str = ""
+    section: str = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersView:
+    rows: tuple[ProviderRow, ...]
+    section: str = "providers"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEditView:
+    """A provider and its form; ``takes_address`` where a simulator may be named."""
+
+    provider: ProviderView
+    status: Status
+    capabilities: tuple[str, ...]
+    takes_address: bool
+    config_text: str
+    section: str = "providers"
+
+
+DashboardView = OverviewView | ToolsView | NewToolView | ToolView | ProvidersView | ProviderEditView
