@@ -332,7 +332,8 @@ async def test_who_cannot_be_asked_is_not_well(
 
 
 async def test_an_account_that_lists_nothing_is_well(openai_desk: SimulatedDesk) -> None:
-    for body in ({"data": []}, {"data": None}, {}):
+    bodies: list[dict[str, Any]] = [{"data": []}, {"data": None}, {}]
+    for body in bodies:
         await openai_desk.control.fault("models", status=200, body=body)
         health = await openai_desk.openai.check_health(openai_desk.connection())
         assert (health.ok, health.listed) == (True, ())
