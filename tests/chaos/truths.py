@@ -20,10 +20,12 @@ CALLS = text("""
 """)
 
 
-async def assert_delivered_once(resources: Resources, task: dict[str, Any]) -> None:
+async def assert_delivered_once(
+    resources: Resources, task: dict[str, Any], *, credits_: int = 5
+) -> None:
     """One result, one charge, one end; every other call is on record as nobody's."""
     assert task["status"] == "completed", task["error"]
-    assert (task["receipt"]["charged"], task["receipt"]["released"]) == (5, 0)
+    assert (task["receipt"]["charged"], task["receipt"]["released"]) == (credits_, 0)
     assert len(task["output"]["assets"]) == 1
     task_id = UUID(task["id"])
     async with resources.db.transaction() as session:

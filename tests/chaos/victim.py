@@ -43,6 +43,7 @@ STALLED_CHECK_MS = 500
 def main() -> None:
     """Serve until stdin ends."""
     registry.adapters()  # imported once, here, for all
+    importlib.import_module("funmagic.providers.adapters.openai.wire")  # as above: it comes late
     discovery.all_tools()
     workers: set[int] = set()
     with tempfile.TemporaryDirectory(prefix="fm-victims-") as folder:
