@@ -119,12 +119,17 @@ async def desk(simulators: Running, fal_control: FalControl, tmp_path: Path) -> 
         yield opened
 
 
-@pytest.fixture
-async def tripo(simulators: Running, tmp_path: Path) -> AsyncIterator[TripoDesk]:
-    """Tripo's adapter at a fresh simulated Tripo."""
+@pytest.fixture(scope="session")
+async def tripo_control(simulators: Running) -> AsyncIterator[TripoControl]:
     trust = ssl.create_default_context(cafile=simulators.ca_file)
-    async with (
-        httpx.AsyncClient(base_url=simulators.url, verify=trust, timeout=30) as client,
-        tripo_desk_at(simulators, TripoControl(client), tmp_path) as opened,
-    ):
+    async with httpx.AsyncClient(base_url=simulators.url, verify=trust, timeout=30) as client:
+        yield TripoControl(client)
+
+
+@pytest.fixture
+async def tripo(
+    simulators: Running, tripo_control: TripoControl, tmp_path: Path
+) -> AsyncIterator[TripoDesk]:
+    """Tripo's adapter at a fresh simulated Tripo."""
+    async with tripo_desk_at(simulators, tripo_control, tmp_path) as opened:
         yield opened

@@ -40,7 +40,10 @@ CHUNK_BYTES = 1 << 16
 TIMEOUTS = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
 # What the SDK's readers raise over an answer of another shape.
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+UNREADABLE = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError),
+    *(TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True, slots=True)
