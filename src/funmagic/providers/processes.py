@@ -1,9 +1,10 @@
 """A small pool of child processes for work that would block the event loop or might crash.
 
 A child reads one JSON object a line from its input and writes JSON objects to its output:
-``{"progress": 0..99}`` as often as it likes, then one answer. An answer with ``"retire": true``
-says that the child is used up. Children start when first needed and get none of our environment's
-secrets. Each call has a child to itself, so killing one harms no other call.
+``{"progress": 0..99}`` and ``{"show": path}`` (of an unfinished picture) as often as it likes, then
+one answer. An answer with ``"retire": true`` says that the child is used up. Children start when
+first needed and get none of our environment's secrets. Each call has a child to itself, so killing
+one harms no other call.
 
 The pool belongs to no event loop: one thread waits for each child.
 """
@@ -18,6 +19,7 @@ import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 # What a child may know of our environment: never addresses, keys or passwords.
@@ -59,21 +61,23 @@ class ProcessPool:
         *,
         timeout_s: float,
         report: Callable[[int], Awaitable[None]],
+        show: Callable[[Path], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """Have a child do ``job``; the time limit includes waiting for a free child.
 
-        Raises :class:`TookTooLong` and :class:`ProcessDied`. Whatever ends the call early (time,
-        cancellation, an error in ``report``) kills its child.
+        ``show`` is told of each unfinished picture the child has written. Raises
+        :class:`TookTooLong` and :class:`ProcessDied`. Whatever ends the call early (time,
+        cancellation, an error in ``report`` or ``show``) kills its child.
         """
         if timeout_s <= 0:
             raise TookTooLong
         loop = asyncio.get_running_loop()
-        heard: asyncio.Queue[int | None] = asyncio.Queue()
+        heard: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         ticket = _Ticket()
 
-        def hear(percent: int) -> None:
+        def hear(message: dict[str, Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is gone, and so is the listener
-                loop.call_soon_threadsafe(heard.put_nowait, percent)
+                loop.call_soon_threadsafe(heard.put_nowait, message)
 
         waiting = self._executor().submit(self._do, dict(job), hear, ticket)
         answer = asyncio.wrap_future(waiting, loop=loop)
@@ -86,8 +90,11 @@ class ProcessPool:
         answer.add_done_callback(end)
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                while (percent := await heard.get()) is not None:
-                    await report(percent)
+                while (message := await heard.get()) is not None:
+                    if "progress" in message:
+                        await report(int(message["progress"]))
+                    elif show is not None:
+                        await show(Path(message["show"]))
                 return await answer
         except TimeoutError:
             if limit.expired():
@@ -128,7 +135,7 @@ class ProcessPool:
             return self._threads
 
     def _do(
-        self, job: dict[str, Any], hear: Callable[[int], None], ticket: _Ticket
+        self, job: dict[str, Any], hear: Callable[[dict[str, Any]], None], ticket: _Ticket
     ) -> dict[str, Any]:
         """In a thread: take a child, ask it, give it back if it is still good."""
         if ticket.stopped:
@@ -186,7 +193,7 @@ class _Child:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, job: Mapping[str, Any], hear: Callable[[int], None]) -> dict[str, Any]:
+    def ask(self, job: Mapping[str, Any], hear: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Send one job and read up to its answer. Raises :class:`ProcessDied`."""
         if self._process.stdin is None or self._process.stdout is None:
             raise ProcessDied("it has no pipes")
@@ -195,9 +202,9 @@ class _Child:
             self._process.stdin.flush()
             for line in self._process.stdout:
                 message: dict[str, Any] = json.loads(line)
-                if "progress" not in message:
+                if message.keys().isdisjoint(("progress", "show")):
                     return message
-                hear(int(message["progress"]))
+                hear(message)
         except (OSError, ValueError) as error:
             raise ProcessDied(f"the child process broke off: {error}") from None
         raise ProcessDied(f"the child process ended: {self._process.wait()}")

