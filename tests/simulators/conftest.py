@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.simulators.client import Fal
+from tests.simulators.tripo_client import Tripo
 
 from funmagic.simulators.server import running
 
@@ -32,3 +33,14 @@ def either(request: pytest.FixtureRequest) -> Fal:
     """The same over both."""
     fal: Fal = request.getfixturevalue(request.param)
     return fal.clean()
+
+
+@pytest.fixture(scope="session")
+def tripo_over_http(over_http: Fal) -> Iterator[Tripo]:
+    with (tripo := Tripo(over_http.place)).http:
+        yield tripo
+
+
+@pytest.fixture
+def tripo(tripo_over_http: Tripo) -> Tripo:
+    return tripo_over_http.clean()

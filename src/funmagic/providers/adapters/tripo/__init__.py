@@ -54,7 +54,7 @@ from funmagic.providers.fetch import GLB, MEBIBYTE, Fetcher, Rules, tls_context
 # Files come from names like tripo-data.rg1.data.tripo3d.com.
 HOSTS = (".tripo3d.com", ".tripo3d.ai")
 VAGUE = ("application/octet-stream", "binary/octet-stream")
-MODELS = Rules(HOSTS, (GLB,), VAGUE, expire=True)
+MODELS = Rules(HOSTS, (GLB,), VAGUE, expire=True, limit_bytes=100 * MEBIBYTE)
 PICTURES = Rules(HOSTS, vague_types=VAGUE, expire=True, limit_bytes=32 * MEBIBYTE)
 
 POLL_S, SIMULATED_POLL_S = 3.0, 0.3
