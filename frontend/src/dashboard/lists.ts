@@ -36,6 +36,7 @@ function number(list: HTMLElement): void {
   items.forEach((item, index) => {
     item.querySelector("[data-number]")!.textContent = String(index + 1);
     item.querySelector("[data-title]")!.textContent = titleOf(item);
+    showPicture(item);
     actOf(item, "up").disabled = index === 0;
     actOf(item, "down").disabled = index === items.length - 1;
     actOf(item, "remove").disabled = items.length <= least;
@@ -48,12 +49,25 @@ function number(list: HTMLElement): void {
   (own("[data-add]") as HTMLButtonElement).disabled = isFull;
 }
 
+// Opens or closes an item; closed, it shows its name alone.
+export function unfold(item: Element, isOpen: boolean): void {
+  item.toggleAttribute("data-open", isOpen);
+  actOf(item, "toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
 function titleOf(item: Element): string {
-  for (const name of ["name", "title", "model"]) {
-    const control = item.querySelector<HTMLInputElement | HTMLSelectElement>(`[data-field=${name}] :is(input,select)`);
-    if (control?.value) return control.value;
-  }
-  return "";
+  const words = [...item.querySelectorAll<HTMLInputElement | HTMLSelectElement>("[data-field=name] input,[data-field=provider] select,[data-field=model] :is(input,select)")];
+  return words
+    .map((control) => (control instanceof HTMLSelectElement ? (control.selectedOptions[0]?.text ?? "") : control.value))
+    .filter((word) => word !== "")
+    .join(" · ");
+}
+
+function showPicture(item: Element): void {
+  const shown = item.querySelector<HTMLImageElement>("[data-picture]");
+  const head = item.querySelector<HTMLImageElement>("[data-head-picture]")!;
+  head.hidden = !shown || shown.hidden;
+  if (!head.hidden) head.src = shown!.src;
 }
 
 async function act(button: HTMLButtonElement, list: HTMLElement): Promise<void> {
@@ -62,13 +76,15 @@ async function act(button: HTMLButtonElement, list: HTMLElement): Promise<void> 
   if (!item || owner(item) !== list) return;
   const items = itemsOf(list);
   const index = items.indexOf(item);
+  if (button.dataset["act"] === "toggle") unfold(item, !item.hasAttribute("data-open"));
   if (button.dataset["act"] === "up") items[index - 1]?.before(item);
   if (button.dataset["act"] === "down") items[index + 1]?.after(item);
   if (button.dataset["act"] === "remove") {
     const name = titleOf(item) || `${index + 1}`;
     if (!(await confirmed(t("Remove “{name}”?", { name }), t("What was typed in it goes with it."), t("Remove")))) return;
     item.remove();
-    (itemsOf(list)[Math.min(index, items.length - 2)]?.querySelector<HTMLElement>("input,select,textarea") ?? list.querySelector<HTMLElement>("[data-add]"))?.focus();
+    const next = itemsOf(list)[Math.min(index, items.length - 2)];
+    (next ? actOf(next, "toggle") : list.querySelector<HTMLElement>("[data-add]"))?.focus();
     return;
   }
   if (!button.disabled) button.focus();
@@ -89,7 +105,7 @@ function actOf(item: Element, name: string): HTMLButtonElement {
 
 function rename(root: ParentNode, unique: string): void {
   for (const node of root.querySelectorAll("*")) {
-    for (const name of ["id", "for", "aria-describedby", "aria-labelledby"]) {
+    for (const name of ["id", "for", "aria-describedby", "aria-labelledby", "aria-controls"]) {
       const value = node.getAttribute(name);
       if (!value) continue;
       node.setAttribute(name, value.split(" ").map((each) => each.replace("__item__", unique)).join(" "));

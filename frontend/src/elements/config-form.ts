@@ -4,11 +4,12 @@
 import { ApiError, api } from "../api";
 import { followChoices, rememberShown } from "../dashboard/choices";
 import { confirmed } from "../dashboard/confirm";
-import { numberAll, openLists } from "../dashboard/lists";
+import { numberAll, openLists, unfold } from "../dashboard/lists";
 import { isUploading, openMedia } from "../dashboard/media";
 import { followNames } from "../dashboard/slugs";
 import { type Json, collect, complain, fieldAt, withdrawComplaints } from "../dashboard/values";
 import { t } from "../i18n";
+import { showLocalTimes } from "../local-times";
 import { toast } from "../toast";
 
 interface Saved {
@@ -92,6 +93,7 @@ export class ConfigForm extends HTMLElement {
       toast("success", t("Saved."));
       this.#say(t("All changes are saved."));
       this.#goOn(saved);
+      await this.#refresh();
     } catch (error) {
       this.#say(t("There are unsaved changes."));
       this.#explain(error);
@@ -120,6 +122,18 @@ export class ConfigForm extends HTMLElement {
     location.assign(this.dataset["then"].replace("{id}", saved.id ?? ""));
   }
 
+  // What the page says beside its forms, as the server says it now; away for a moment, it stays.
+  async #refresh(): Promise<void> {
+    if (this.#isLeaving) return;
+    const answer = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
+    if (!answer?.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-live]")) {
+      part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
+      showLocalTimes(part);
+    }
+  }
+
   async #mayReplace(): Promise<boolean> {
     for (const part of this.querySelectorAll<HTMLElement>("[data-final]")) {
       const text = part.dataset["final"]!;
@@ -143,6 +157,7 @@ export class ConfigForm extends HTMLElement {
       else if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
     }
     this.#general([error.message, ...new Set(elsewhere)].filter((text, index, all) => all.indexOf(text) === index).join(" "));
+    for (let item = first?.closest("[data-item]"); item; item = item.parentElement?.closest("[data-item]")) unfold(item, true);
     const control = first?.querySelector<HTMLElement>("input:not([type=file]),select,textarea,button") ?? null;
     control?.scrollIntoView({ block: "center" });
     control?.focus();
@@ -157,6 +172,7 @@ export class ConfigForm extends HTMLElement {
       const { baseUrl, config, credentials } = collect(this.form) as Record<string, Json>;
       const draft = this.isDirty ? { baseUrl: baseUrl ?? null, config: config ?? {}, credentials: credentials ?? {} } : {};
       this.#showHealth(await api<Health>("POST", this.dataset["check"]!, draft));
+      await this.#refresh();
     } catch (error) {
       this.#explain(error);
     } finally {

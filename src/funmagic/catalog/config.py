@@ -85,7 +85,10 @@ def check(
     the step's capability, a model it does not offer, options its model does not take, settings the
     step does not take.
     """
-    parsed = parse(config)
+    try:
+        parsed = parse(config)
+    except Invalid as refusal:
+        raise Invalid(fields=refusal.fields | _wrong_settings(tool, config)) from None
     fields = {f"steps.{name}": UNKNOWN_STEP for name in parsed.steps if tool.step(name) is None}
     for step in tool.steps:
         if step.id in parsed.steps:
@@ -109,11 +112,26 @@ def _wrong_in(
             wrong[f"{at}.model"] = CHOSEN_TWICE
         seen.add((choice.provider, choice.model))
         wrong |= _wrong_in_choice(step, choice, at, more_models.get(choice.provider, ()))
-    try:
-        step.settings_model.model_validate(config.settings)
-    except ValidationError as error:
-        wrong |= fields_of(error, f"{place}.settings")
+    return wrong | _wrong_in_settings(step, config.settings)
+
+
+def _wrong_settings(tool: Tool, config: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the settings where more is wrong around them: all is told at once."""
+    steps = config.get("steps")
+    wrong: dict[str, str] = {}
+    for step in tool.steps:
+        given = steps.get(step.id) if isinstance(steps, dict) else None
+        if isinstance(given, dict) and isinstance(given.get("settings"), dict):
+            wrong |= _wrong_in_settings(step, given["settings"])
     return wrong
+
+
+def _wrong_in_settings(step: Step, settings: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        step.settings_model.model_validate(settings)
+    except ValidationError as error:
+        return fields_of(error, f"steps.{step.id}.settings")
+    return {}
 
 
 def _wrong_in_choice(

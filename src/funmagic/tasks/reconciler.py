@@ -14,7 +14,7 @@ from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.jobs.queue import Queue
 from funmagic.providers import abandoned
-from funmagic.tasks import attempts, events, previews, settlement
+from funmagic.tasks import attempts, events, media, previews, settlement
 from funmagic.tasks.engine import Engine
 
 log = logger(__name__)
@@ -31,6 +31,7 @@ async def reconcile(resources: Resources, queue: Queue) -> None:
         partial(attempts.requeue_lost, resources, queue, BATCH),
         partial(assets.sweep, resources),
         partial(previews.sweep, resources),
+        partial(media.expire_now_and_then, resources),
     )
 
 

@@ -129,10 +129,10 @@ class Choice(StepSettings):
     ``slug`` names it for good: it stays the same when the list is reordered or the name changes.
     """
 
+    name: str = Field(min_length=1, max_length=60, title=N_("Name"))
     slug: str = Field(
         pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=40, title=N_("Slug")
     )
-    name: str = Field(min_length=1, max_length=60, title=N_("Name"))
     image: MediaRef | None = None
 
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.assets.service import ROUTES
 from funmagic.catalog import service as catalog
@@ -56,11 +57,16 @@ async def show_tool(
     locale: FromPath[str],
     slug: FromPath[str],
     task: FromQuery[str | None] = None,
+    preview: FromQuery[bool] = False,
 ) -> Template:
-    """The page of one tool, opened on the person's running or just finished task."""
+    """The page of one tool, opened on the person's running or just finished task.
+
+    ``preview`` shows an admin a tool that is not offered.
+    """
     known_locale(locale)
+    preview = preview and is_admin(user_or_none)
     async with resources.db.transaction() as session:
-        tool = await catalog.tool_by_slug(session, slug)
+        tool = await catalog.tool_by_slug(session, slug, preview=preview)
         viewer = await viewer_of(session, user_or_none)
         shown: TaskView | None = None
         rows: list[TaskRow] = []
