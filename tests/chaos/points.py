@@ -64,27 +64,20 @@ DRAW_ONCE: Final = (
 DRAW_TWICE: Final = (
     Point("unfinished picture noted, not stored", "funmagic.tasks.previews:Previews._write_down",
           "after"),
-    Point("unfinished picture shown", "funmagic.tasks.previews:Previews.show", "after"),
     Point("picture drawn, answer not read", f"{OPENAI}:_draw", "after"),
-    Point("result fetched", f"{CALLER}.ask", "after"),
     Point("result stored, thumbnail not", THUMBNAIL),
-    Point("result stored", f"{ENGINE}._store", "after"),
     Point("charged, not committed", "funmagic.tasks.settlement:complete", "after"),
 )  # fmt: skip
 # The second's vendor has a handle, and its step never asks twice where a job may be at work.
 TRIPO = "funmagic.providers.adapters.tripo"
 SHAPE_ONCE: Final = (
-    Point("claimed", f"{ENGINE}._work_under"),
     Point("parent's picture fetched", "funmagic.tasks.steps:TaskStepContext._fetch", "after"),
     Point("picture at the vendor", f"{CALLER}._intend"),
-    Point("intent noted, not committed", "funmagic.providers.calls:intend", "after"),
     Point("handle committed", f"{CALLER}._wait"),
     Point("between two questions", f"{CALLER}._pause", "before", 2),
     Point("job done, files not fetched", f"{TRIPO}:Tripo._result"),
     Point("model fetched, picture not", f"{TRIPO}:Tripo._picture"),
-    Point("result fetched", f"{CALLER}.ask", "after"),
     Point("result stored, thumbnail not", THUMBNAIL),
-    Point("result stored", f"{ENGINE}._store", "after"),
     Point("charged, not committed", "funmagic.tasks.settlement:complete", "after"),
     Point("settled, nobody told", f"{ENGINE}._work_under", "after"),
 )

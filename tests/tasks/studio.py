@@ -9,6 +9,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -45,11 +46,17 @@ from funmagic.tasks.engine import Engine
 ADD_PROVIDER = text("INSERT INTO providers (id, key, label) VALUES (:id, :key, :key)")
 CALLS = text("""
     SELECT provider_key, state, error_trouble, error_message, cost_usd_micros
-      FROM provider_calls ORDER BY call_no
+      FROM provider_calls
+     WHERE task_id = (SELECT id FROM tasks ORDER BY id DESC LIMIT 1) ORDER BY call_no
 """)
-ENDS = text("SELECT count(*) FROM task_events WHERE type IN ('completed', 'failed')")
+NOT_ENDED_ONCE = text("""
+    SELECT count(*) FROM tasks
+     WHERE (SELECT count(*) FROM task_events
+             WHERE task_id = tasks.id AND type IN ('completed', 'failed')) <> 1
+""")
 VENDOR_WORDS = "shard 7 of cluster blue is on fire"
 COST_USD_MICROS = 40_000
+LEASE_S = 10.0
 
 
 class Vendor(Adapter):
@@ -60,6 +67,10 @@ class Vendor(Adapter):
     def __init__(self, key: str, *, has_jobs: bool) -> None:
         self.key = self.label = key
         self.has_jobs = has_jobs
+        self.reset()
+
+    def reset(self) -> None:
+        """Never asked, and nothing in the way."""
         self.creates: list[Call] = []
         self.cancels = 0
         self.on_create: Callable[[Call], Awaitable[None]] = _nothing
@@ -113,11 +124,13 @@ class Studio:
     """The drawing step on scripted vendors, and a person who can pay."""
 
     def __init__(self, site: Site, resources: Resources, make_user: MakeUser, photo: bytes) -> None:
-        self.site, self.resources = site, resources
+        # A slow machine must not cost the leases: a call made once more is what is counted here.
+        patient = resources.settings.model_copy(update={"lease_s": LEASE_S})
+        self.site, self.resources = site, replace(resources, settings=patient)
         self._make_user, self._photo = make_user, photo
         self.direct = Vendor("direct", has_jobs=False)
         self.steady = Vendor("steady", has_jobs=True)
-        self.engine = Engine(resources, "tests")
+        self.engine = Engine(self.resources, "tests")
 
     async def open(self, monkeypatch: pytest.MonkeyPatch) -> None:
         mine = {vendor.key: vendor for vendor in (self.direct, self.steady)}
@@ -148,6 +161,7 @@ class Studio:
             await asyncio.wait_for(working, 30)
 
     async def calls(self) -> list[Any]:
+        """Those of the newest task, in their order."""
         async with self.resources.db.transaction() as session:
             return list((await session.execute(CALLS)).all())
 
@@ -158,9 +172,9 @@ class Studio:
             return done.scalar() if done.returns_rows else None
 
     async def assert_one_end(self) -> None:
-        """The books are right, and the only task has ended once."""
+        """The books are right, and every task has ended once."""
         async with self.resources.db.transaction() as session:
-            assert await session.scalar(ENDS) == 1
+            assert await session.scalar(NOT_ENDED_ONCE) == 0
         async with self.resources.db.transaction() as session:
             assert await reconcile(session) == []
 
