@@ -36,6 +36,10 @@ async def ignore(percent: int) -> None:
     """Nobody watches this call."""
 
 
+async def show_nobody(file: File) -> None:
+    """Nor looks at its pictures."""
+
+
 @pytest.fixture(scope="module")
 async def local(models_dir: Path) -> AsyncIterator[Local]:
     adapter = Local()
@@ -69,6 +73,7 @@ def make_call(
     report: Callable[[int], Awaitable[None]] = ignore,
     options: Options | None = None,
     time_s: float = 60,
+    show: Callable[[File], Awaitable[None]] | None = None,
 ) -> Call:
     work_dir.mkdir(exist_ok=True)
     return Call(
@@ -79,6 +84,7 @@ def make_call(
         work_dir=work_dir,
         deadline_at=now() + timedelta(seconds=time_s),
         report=report,
+        show=show or show_nobody,
     )
 
 
