@@ -75,7 +75,7 @@ async def test_every_named_style_is_another_picture_of_the_same_subject(draw: Dr
     assert {"auto", *names} == set(get_args(Style))
     seen = [small(PHOTOS / "cat.jpg")]
     for name in names:
-        drawn = await draw("cat.jpg", StyleOptions(style=name, strength=1))  # type: ignore[arg-type]
+        drawn = await draw("cat.jpg", StyleOptions(style=name, strength=1))
         assert drawn.size == (375, 250)
         # The subject is still there: light lies where it lay.
         assert likeness(seen[0], small(drawn)) > 0.4, name
