@@ -170,6 +170,7 @@ def may_have_made_a_job(work: Work, error: ProviderError) -> bool:
     """Whether a failed submit may have left a job at the vendor all the same."""
     return (
         not error.may_repeat
+        and not error.cost_usd_micros  # what was billed is over, and nobody will ask again
         and error.trouble in {Trouble.BROKEN, Trouble.TIMEOUT, Trouble.BUSY}
         and not work.adapter.repeatable
     )
