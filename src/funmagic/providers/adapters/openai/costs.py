@@ -33,10 +33,12 @@ class Rates(BaseModel):
     image_out_usd: Usd = Field(title=N_("Pictures out, US dollars per million tokens"))
 
 
-class ModelRates(Rates):
-    """The rates of one model, and of its dated versions."""
-
+class _Named(BaseModel):
     model: str = Field(min_length=1, max_length=200, title=N_("Model"))
+
+
+class ModelRates(Rates, _Named):
+    """The rates of one model, and of its dated versions."""
 
 
 def _rates(model: str, text_in: float, image_in: float, image_out: float) -> ModelRates:
