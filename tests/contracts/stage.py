@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +126,9 @@ class Customer:
 
     browser: httpx.AsyncClient
     photo: UUID
+    finished: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # a finished task by step, to follow
 
     @classmethod
     async def at(cls, browser: httpx.AsyncClient, photo: bytes) -> Customer:
@@ -132,13 +136,7 @@ class Customer:
 
     async def ask(self, tool: Tool, step: Step) -> str:
         """Order the step, and before it what it follows; the new task's id."""
-        parent = None
-        if step.follows is not None:
-            before = tool.step(step.follows)
-            assert before is not None
-            parent = await self.ask(tool, before)
-            task = await ended(self.browser, parent)
-            assert task["status"] == "completed", task
+        parent = await self._finished(tool, step.follows) if step.follows else None
         body: dict[str, Any] = {
             "tool": SLUG,
             "step": step.id,
@@ -150,6 +148,15 @@ class Customer:
         answer = await self.browser.post("/api/tasks", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["taskId"])
+
+    async def _finished(self, tool: Tool, step_id: str) -> str:
+        if step_id not in self.finished:
+            step = tool.step(step_id)
+            assert step is not None
+            task = await ended(self.browser, await self.ask(tool, step))
+            assert task["status"] == "completed", task
+            self.finished[step_id] = task["id"]
+        return self.finished[step_id]
 
     async def told(self, task_id: str) -> str:
         """Everything the product says of a task and its tool, as one text."""
