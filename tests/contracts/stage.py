@@ -122,7 +122,10 @@ async def offer(resources: Resources, tool: Tool, providers: dict[str, str]) -> 
 
 @dataclass(frozen=True)
 class Customer:
-    """Somebody who can pay for anything, with a photo uploaded."""
+    """Somebody who can pay for anything, with a photo uploaded.
+
+    ``finished`` holds a finished task by step, for the steps that follow it.
+    """
 
     browser: httpx.AsyncClient
     photo: UUID
