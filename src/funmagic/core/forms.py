@@ -35,14 +35,14 @@ MESSAGES: Final = {
 
 
 def fields_of(
-    error: ValidationError, place: str = "", *, with_reasons: bool = True
+    error: ValidationError, place: str = "", *, quotes_nothing: bool = False
 ) -> dict[str, str]:
     """Message ids by place in the JSON; what a list says beside its own wrong items is left out.
 
-    A list that is too long errs in its first item too many. ``with_reasons`` passes on what a
-    model's own validators say: message ids; without it nothing a validator wrote gets out.
+    A list that is too long errs in its first item too many. What a model's own validators say are
+    message ids. With ``quotes_nothing`` neither those nor unknown names get out: for secrets.
     """
-    found = dict(_field_of(item, with_reasons) for item in error.errors(include_input=False))
+    found = dict(_field_of(item, quotes_nothing) for item in error.errors(include_input=False))
     fields = {".".join(filter(None, (place, name))): text for name, text in found.items()}
     return {
         name: text
@@ -51,11 +51,13 @@ def fields_of(
     }
 
 
-def _field_of(item: ErrorDetails, with_reasons: bool) -> tuple[str, str]:
+def _field_of(item: ErrorDetails, quotes_nothing: bool) -> tuple[str, str]:
     place = ".".join(str(part) for part in item["loc"])
     kind, about = item["type"], item.get("ctx", {})
+    if quotes_nothing and kind == "extra_forbidden":
+        return place.rpartition(".")[0], MESSAGES[kind]
     if kind == "too_long" and "max_length" in about:
         return f"{place}.{about['max_length']}", MESSAGES[kind]
-    if kind == "value_error" and with_reasons:
+    if kind == "value_error" and not quotes_nothing:
         return place, str(about["error"])
     return place, MESSAGES.get(kind, NOT_VALID)

@@ -285,7 +285,7 @@ def _merged(
     """Stored credentials with what was given in their place. Messages quote nothing of either."""
     model = adapter.credentials_model
     if model is None:
-        return None, {f"credentials.{name}": MESSAGES["extra_forbidden"] for name in given}
+        return None, {"credentials": MESSAGES["extra_forbidden"]} if given else {}
     try:
         stored = _stored_credentials(vault, adapter, row)
     except BrokenCredentials:
@@ -300,7 +300,7 @@ def _merged(
         return model.model_validate({**kept, **given}), {}
     except ValidationError as error:
         # a validator's own words might quote what was typed
-        return None, fields_of(error, "credentials", with_reasons=False)
+        return None, fields_of(error, "credentials", quotes_nothing=True)
 
 
 def _first_name(model: type[BaseModel]) -> str:
