@@ -8,39 +8,21 @@ export class ApiError extends Error {
     readonly status: number,
     readonly retryAfterS: number | undefined,
     readonly fields: Record<string, string>,
+    readonly credits?: number,
   ) {
     super(message);
   }
 }
 
-export interface Asset {
-  id: string;
-  url: string;
-  downloadUrl: string;
-  contentType: string;
-  sizeBytes: number;
-  width: number;
-  height: number;
-}
-
-export interface Receipt {
-  held: number;
-  charged: number;
-  released: number;
-  balance: number;
-  available: number;
-}
-
+// What these scripts read of a task; the server draws the rest.
 export interface Task {
   id: string;
-  tool: string;
   status: "pending" | "queued" | "processing" | "completed" | "failed";
-  credits: number;
-  steps: { id: string; title: string; status: string; progress: number | null }[];
-  input: Record<string, { assetId: string; url: string; width: number; height: number } | undefined>;
-  output: { assets: Asset[] } | null;
-  error: { type: string; message: string } | null;
-  receipt: Receipt | null;
+  steps: { id: string; progress: number }[];
+  queue: { place: number; estimateS: number | null } | null;
+  estimateS: number | null;
+  isCancelling: boolean;
+  receipt: { available: number } | null;
 }
 
 export async function api<T>(
@@ -81,5 +63,6 @@ async function asError(response: Response): Promise<ApiError> {
     response.status,
     error.retryAfter,
     error.fields ?? {},
+    error.credits,
   );
 }

@@ -1,25 +1,27 @@
-// The chosen photo, kept in this browser only, so that it is still there after signing in.
+// The chosen photos and choices, kept in this browser only, so that they are still there after
+// signing in.
 const LIFETIME_MS = 60 * 60 * 1000;
 
-interface Kept {
-  file: File;
-  keptAt: number;
+export interface Kept {
+  files: Record<string, File>;
+  values: Record<string, unknown>;
 }
 
-export async function keep(tool: string, file: File): Promise<void> {
-  await run("readwrite", (store) => store.put({ file, keptAt: Date.now() } satisfies Kept, tool)).catch(() => undefined);
+type Stored = Kept & { keptAt: number };
+
+export async function keep(tool: string, kept: Kept): Promise<void> {
+  await run("readwrite", (store) => store.put({ ...kept, keptAt: Date.now() } satisfies Stored, tool)).catch(() => undefined);
 }
 
-// The photo kept for this tool. It stays until it is run or given up: the tab that asked for the
+// What is kept for this tool. It stays until it is run or given up: the tab that asked for the
 // sign-in link and the tab the link opened may both look for it.
-export async function kept(tool: string): Promise<File | null> {
-  const found = await run<Kept | undefined>("readonly", (store) => store.get(tool)).catch(() => undefined);
+export async function kept(tool: string): Promise<Kept | null> {
+  const found = await run<Stored | undefined>("readonly", (store) => store.get(tool)).catch(() => undefined);
   if (!found) return null;
-  if (Date.now() - found.keptAt < LIFETIME_MS) return found.file;
+  if (found.files && Date.now() - found.keptAt < LIFETIME_MS) return found;
   await forget(tool);
   return null;
 }
-
 export async function forget(tool: string): Promise<void> {
   await run("readwrite", (store) => store.delete(tool)).catch(() => undefined);
 }

@@ -4,9 +4,13 @@ import { type Task, ApiError, api } from "./api";
 
 const ASK_EVERY_MS = 2500;
 const QUIET_AFTER_MS = 12_000;
+const QUIET_IN_QUEUE_AFTER_MS = 4000; // nothing is sent of those ahead
 
 export interface Following {
-  onProgress(progress: number | null, stepId: string | null): void;
+  onTask(task: Task): void;
+  onStarted(): void;
+  onProgress(progress: number | null): void;
+  onUnfinished(url: string, index: number): void;
   onEnd(task: Task): void;
   onLost(error: ApiError): void;
 }
@@ -15,6 +19,7 @@ interface Frame {
   type: string;
   stepId?: string;
   progress?: number;
+  data?: { url?: string; index?: number };
 }
 
 export class TaskStream {
@@ -22,12 +27,14 @@ export class TaskStream {
   #timer = 0;
   #heardAt = 0;
   #stopped = false;
+  #isWaiting = true;
 
   constructor(
     private readonly id: string,
     private readonly following: Following,
   ) {
     this.#listen();
+    void this.#ask();
     this.#timer = window.setInterval(() => void this.#askIfQuiet(), ASK_EVERY_MS);
   }
 
@@ -49,15 +56,20 @@ export class TaskStream {
       this.#source?.close();
       void this.#ask();
     } else if (frame.type === "step_started") {
-      this.following.onProgress(null, frame.stepId ?? null);
+      this.#isWaiting = false;
+      this.following.onStarted();
+      void this.#ask();
     } else if (frame.type === "progress") {
-      this.following.onProgress(frame.progress ?? null, frame.stepId ?? null);
+      this.following.onProgress(frame.progress ?? null);
+    } else if (frame.type === "partial_result" && frame.data?.url) {
+      this.following.onUnfinished(frame.data.url, frame.data.index ?? 0);
     }
   }
 
   async #askIfQuiet(): Promise<void> {
     const isLive = this.#source?.readyState === EventSource.OPEN;
-    if (isLive && Date.now() - this.#heardAt < QUIET_AFTER_MS) return;
+    const quiet = this.#isWaiting ? QUIET_IN_QUEUE_AFTER_MS : QUIET_AFTER_MS;
+    if (isLive && Date.now() - this.#heardAt < quiet) return;
     if (!document.hidden) await this.#ask();
   }
 
@@ -66,10 +78,12 @@ export class TaskStream {
     try {
       const task = await api<Task>("GET", `/api/tasks/${this.id}`);
       if (this.#stopped) return;
+      this.#heardAt = Date.now();
+      this.#isWaiting = task.status === "pending" || task.status === "queued";
       if (task.status === "completed" || task.status === "failed") {
         this.stop();
         this.following.onEnd(task);
-      }
+      } else this.following.onTask(task);
     } catch (error) {
       // Away for a moment: the next question will tell. Gone or signed out: nothing will.
       if (error instanceof ApiError && (error.status === 401 || error.status === 404) && !this.#stopped) {

@@ -1,2 +1,3 @@
 import "./elements/image-picker";
+import "./elements/model-scene";
 import "./elements/tool-executor";

@@ -78,9 +78,9 @@ def test_the_language_is_the_chosen_one_else_the_best_understood(
 def test_the_browser_gets_the_messages_of_its_scripts_with_all_forms() -> None:
     words = browser_messages("zh")
     assert words["You were not charged."] == ["未扣除积分。"]
-    assert browser_messages("en")["{number} credit charged."] == [
-        "{number} credit charged.",
-        "{number} credits charged.",
+    assert browser_messages("en")["{action} ({number} credit)"] == [
+        "{action} ({number} credit)",
+        "{action} ({number} credits)",
     ]
     assert "Page not found" not in words
 

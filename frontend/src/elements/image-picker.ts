@@ -8,7 +8,8 @@ const HEADS: [string, (bytes: Uint8Array) => boolean][] = [
   ["image/webp", (b) => starts(b, [0x52, 0x49, 0x46, 0x46]) && starts(b.subarray(8), [0x57, 0x45, 0x42, 0x50])],
 ];
 
-// Fires `image-chosen` with `file` set, or `image-refused` with the reason as `detail`.
+// Fires `image-chosen` with `file` set, or `image-refused` with the reason as `detail`. With a file
+// it carries `data-filled`, and shows its preview.
 export class ImagePicker extends HTMLElement {
   file: File | null = null;
   #url = "";
@@ -49,6 +50,7 @@ export class ImagePicker extends HTMLElement {
     this.file = null;
     URL.revokeObjectURL(this.#url);
     this.#url = "";
+    this.toggleAttribute("data-filled", false);
   }
 
   // The local preview, valid until the next choice.
@@ -66,6 +68,10 @@ export class ImagePicker extends HTMLElement {
     this.clear();
     this.file = file;
     this.#url = URL.createObjectURL(file);
+    this.querySelector<HTMLImageElement>("img[data-preview]")!.src = this.#url;
+    this.querySelector('[data-ref="file-name"]')!.textContent = file.name;
+    this.querySelector('[data-ref="file-size"]')!.textContent = megabytes(file.size);
+    this.toggleAttribute("data-filled", true);
     this.dispatchEvent(new CustomEvent("image-chosen", { bubbles: true }));
   }
 

@@ -24,6 +24,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# A page sets this in its scope where it may show a 3D model: whose textures a browser reads by
+# addresses of its own (``blob:``), made while the model is opened.
+SHOWS_MODELS = "fm_shows_models"
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -82,22 +86,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, storage_origin: str, https: bool) -> None:
         self._app = app
-        policy = "; ".join(
-            (
-                "default-src 'self'",
-                "script-src 'self'",
-                "style-src 'self'",
-                f"img-src 'self' blob: data: {storage_origin}",
-                f"connect-src 'self' {storage_origin}",
-                "font-src 'self'",
-                "object-src 'none'",
-                "base-uri 'none'",
-                "form-action 'self'",
-                "frame-ancestors 'none'",
-            )
-        )
         headers = {
-            "content-security-policy": policy,
             "x-content-type-options": "nosniff",
             "referrer-policy": "strict-origin-when-cross-origin",
             "cross-origin-opener-policy": "same-origin",
@@ -106,6 +95,8 @@ class SecurityHeaders:
         if https:
             headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._policy = _policy(storage_origin)
+        self._policy_of_models = _policy(storage_origin, models=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -115,12 +106,37 @@ class SecurityHeaders:
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
-                message["headers"] = [*given, *self._headers]
+                policy = self._policy_of_models if SHOWS_MODELS in scope else self._policy
+                message["headers"] = [
+                    *given,
+                    (b"content-security-policy", policy),
+                    *self._headers,
+                ]
                 if not any(name.lower() == b"cache-control" for name, _ in given):
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
         await self._app(scope, receive, hardened)
+
+
+def _policy(storage_origin: str, *, models: bool = False) -> bytes:
+    """The Content-Security-Policy; with ``models`` for pages that may show one."""
+    blobs = " blob:" if models else ""
+    policy = "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' blob: data: {storage_origin}",
+            f"connect-src 'self'{blobs} {storage_origin}",
+            "font-src 'self'",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+    return policy.encode()
 
 
 class SameOrigin:

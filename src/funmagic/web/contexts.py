@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-# The stages of a tool's page, as the element ``tool-executor`` knows them.
-Stage = Literal["idle", "running", "completed", "failed"]
-Tone = Literal["neutral", "info", "success", "warning", "danger"]
+from funmagic.web.tool_contexts import Tone as Tone
+from funmagic.web.tool_contexts import ToolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +47,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """A tool on offer, in the page's language. ``picture`` is a name in the static manifest."""
+    """A tool on offer, in the page's language. ``price_credits`` is what its first step costs."""
 
     path: str
     title: str
     description: str
     price_credits: int
-    picture: str | None
+    picture_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,64 +61,6 @@ class HomeView:
     tools: tuple[ToolCard, ...]
     main_tool: ToolCard | None
     welcome_credits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An image with its size in pixels."""
-
-    url: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One of the viewer's tasks. ``status`` is what the badge says, ``at`` when it began."""
-
-    id: str
-    path: str
-    status: str
-    tone: Tone
-    at: datetime
-    picture: Picture | None
-    is_current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The task the page opens with. Amounts are whole credits, ``percent`` 0 to 100."""
-
-    id: str
-    before: Picture | None
-    after: Picture | None
-    download_url: str
-    percent: int | None
-    error: str
-    charged: int
-    released: int
-    available: int
-
-
-@dataclass(frozen=True, slots=True)
-class ToolView:
-    """A tool's page. ``action`` is the button's verb phrase; the price stands beside it."""
-
-    slug: str
-    step: str
-    field: str
-    route: str
-    max_bytes: int
-    title: str
-    description: str
-    features: tuple[str, ...]
-    action: str
-    working: str
-    price_credits: int
-    is_before_after: bool
-    stage: Stage
-    shown: Shown | None
-    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)

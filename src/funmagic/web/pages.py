@@ -9,6 +9,7 @@ from litestar.datastructures import Cookie
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.core.errors import NotFound
 from funmagic.core.http import request_locale
@@ -21,8 +22,6 @@ LOCALE_COOKIE = "fm_locale"
 LOCALE_LIFETIME_S = 365 * 24 * 3600
 # Pages show a person's own state: a browser may keep them, but asks before it shows them again.
 PAGE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
-ADMIN_ROLES = frozenset({"admin", "super_admin"})
-
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -43,7 +42,7 @@ async def viewer_of(session: AsyncSession, user: User | None) -> Viewer | None:
 
 def as_viewer(user: User, available: int) -> Viewer:
     """A signed-in person as pages see them; ``available`` is whole credits."""
-    return Viewer(email=user.email, available=available, is_admin=user.role in ADMIN_ROLES)
+    return Viewer(email=user.email, available=available, is_admin=is_admin(user))
 
 
 def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = True) -> Page:

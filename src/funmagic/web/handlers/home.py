@@ -50,11 +50,18 @@ async def show_home(
 
 
 def _card(tool: ToolRow, locale: str) -> ToolCard:
-    picture = f"tools/{tool.implementation}.webp"
     return ToolCard(
         path=f"/{locale}/tools/{tool.slug}",
         title=translate(locale, tool.title),
         description=translate(locale, tool.description),
-        price_credits=min(tool.price_credits.values()),
-        picture=picture if front_end().has(picture) else None,
+        price_credits=tool.step_price(tool.plugin.steps[0].id),
+        picture_url=_picture(tool),
     )
+
+
+def _picture(tool: ToolRow) -> str | None:
+    """What an admin chose, else the picture that came with the tool."""
+    if tool.thumbnail:
+        return f"/media/{tool.thumbnail}"
+    built = f"tools/{tool.implementation}.webp"
+    return front_end().url(built) if front_end().has(built) else None

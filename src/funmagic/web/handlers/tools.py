@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from litestar import get
@@ -14,39 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
-from funmagic.assets.service import ROUTES
 from funmagic.catalog import service as catalog
 from funmagic.catalog.service import ToolRow
 from funmagic.core.clock import now
 from funmagic.core.errors import NotFound
-from funmagic.core.i18n import N_, translate
+from funmagic.core.middleware import SHOWS_MODELS
+from funmagic.core.paging import decode_cursor, encode_cursor
 from funmagic.core.resources import Resources
 from funmagic.tasks import service as tasks
 from funmagic.tasks.models import Task
-from funmagic.tasks.views import TaskRow, TaskView, task_rows, task_view
-from funmagic.toolkit.schema import form_of
-from funmagic.web.contexts import Picture, Run, Shown, Stage, Tone, ToolView
+from funmagic.tasks.views import TaskRow, task_rows, task_view
+from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
 
-RUNS_SHOWN: Final = 6
-# Whoever comes back within this time finds the finished task; later, a fresh start.
-SHOWN_AFTERWARDS: Final = timedelta(hours=1)
+RUNS_SHOWN: Final = 12
+# Whoever comes back within this time finds their newest task; later, a fresh start.
+SHOWN_AFTERWARDS: Final = timedelta(days=7)
 NEW: Final = "new"  # ?task=new: a fresh start, whatever was run before
-
-STAGES: Final[dict[str, Stage]] = {
-    "pending": "running",
-    "queued": "running",
-    "processing": "running",
-    "completed": "completed",
-    "failed": "failed",
-}
-STATUSES: Final[dict[str, tuple[str, Tone]]] = {
-    "pending": (N_("Waiting"), "warning"),
-    "queued": (N_("Waiting"), "warning"),
-    "processing": (N_("Running"), "info"),
-    "completed": (N_("Done"), "success"),
-    "failed": (N_("Failed"), "danger"),
-}
+PAGE: Final = "pages/tool.html"
 
 
 @get("/{locale:str}/tools/{slug:str}", include_in_schema=False)
@@ -57,98 +43,80 @@ async def show_tool(
     locale: FromPath[str],
     slug: FromPath[str],
     task: FromQuery[str | None] = None,
+    runs: FromQuery[str | None] = None,
     preview: FromQuery[bool] = False,
 ) -> Template:
-    """The page of one tool, opened on the person's running or just finished task.
+    """The page of one tool, opened on the person's newest task or the one named.
 
-    ``preview`` shows an admin a tool that is not offered.
+    ``runs`` is the cursor of the list of runs; ``preview`` shows an admin a tool that is not
+    offered.
     """
     known_locale(locale)
     preview = preview and is_admin(user_or_none)
+    before = task_id_of(decode_cursor(runs, str)[0]) if runs else None
     async with resources.db.transaction() as session:
         tool = await catalog.tool_by_slug(session, slug, preview=preview)
         viewer = await viewer_of(session, user_or_none)
-        shown: TaskView | None = None
+        family: Family | None = None
+        found: list[Task] = []
         rows: list[TaskRow] = []
         if user_or_none is not None:
-            recent = await tasks.recent_of(session, user_or_none, slug, RUNS_SHOWN)
-            rows = await task_rows(resources, session, recent, locale=locale)
-            opened = await _opened(session, user_or_none, slug, task, recent)
+            found = await tasks.recent_of(
+                session, user_or_none, slug, RUNS_SHOWN + 1, before=before
+            )
+            rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
+            opened = await _opened(session, user_or_none, tool, task)
             if opened is not None:
-                shown = await task_view(resources, session, opened, locale=locale)
-    view = _view(tool, locale, shown, rows)
-    return drawn(request, "pages/tool.html", page_of(request, viewer), view)
+                family = Family(
+                    await task_view(resources, session, opened, locale=locale),
+                    await _ancestors(session, opened, len(tool.plugin.steps)),
+                )
+    older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
+    view = tool_view(tool, locale, family, rows, older)
+    if any(step.capability in MODELS for step in tool.plugin.steps):
+        cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
+    return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
+
+
+def template_of(plugin: Plugin) -> str:
+    """The tool's own template, else everybody's."""
+    if plugin.template is None:
+        return PAGE
+    return f"tools/{plugin.key.replace('-', '_')}/{plugin.template}"
+
+
+def task_id_of(text: str) -> UUID:
+    """Raises :class:`NotFound` for what is no id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
 
 
 async def _opened(
-    session: AsyncSession, user: User, slug: str, named: str | None, recent: list[Task]
+    session: AsyncSession, user: User, tool: ToolRow, named: str | None
 ) -> Task | None:
     """The task to open the page with. Raises :class:`NotFound` for one that is not theirs."""
+    if named == NEW:
+        return None
     if named is None:
-        latest = recent[0] if recent else None
+        latest = await tasks.latest_of(session, user, tool.slug)
         is_over = latest is not None and STAGES[latest.status] != "running"
         if latest is None or (is_over and latest.created_at < now() - SHOWN_AFTERWARDS):
             return None
         return latest
-    if named == NEW:
-        return None
-    try:
-        task_id = UUID(named)
-    except ValueError:
-        raise NotFound from None
-    task = await tasks.owned_by(session, user.id, task_id)
-    if (await catalog.tool_by_slug(session, slug)).id != task.tool_id:
+    task = await tasks.owned_by(session, user.id, task_id_of(named))
+    if task.tool_id != tool.id:
         raise NotFound
     return task
 
 
-def _view(tool: ToolRow, locale: str, task: TaskView | None, rows: list[TaskRow]) -> ToolView:
-    step = tool.plugin.steps[0]
-    field = next(item for item in form_of(step.input_model) if item.kind == "image")
-    return ToolView(
-        slug=tool.slug,
-        step=step.id,
-        field=field.name,
-        route=field.upload_route or "tool-input",
-        max_bytes=ROUTES[field.upload_route or "tool-input"].max_bytes,
-        title=translate(locale, tool.title),
-        description=translate(locale, tool.description),
-        features=tuple(translate(locale, feature) for feature in tool.features),
-        action=translate(locale, step.action),
-        working=f"{translate(locale, step.title)}…",
-        price_credits=tool.step_price(step.id),
-        is_before_after=tool.plugin.result_view == "before-after",
-        stage=STAGES[task.status] if task else "idle",
-        shown=_shown(task, field.name) if task else None,
-        runs=tuple(_run(row, tool.slug, locale, task) for row in rows),
-    )
-
-
-def _shown(task: TaskView, field: str) -> Shown:
-    result = task.output.assets[0] if task.output else None
-    width, height = (result.width or 0, result.height or 0) if result else (0, 0)
-    before_url = (task.input.get(field) or {}).get("url")
-    return Shown(
-        id=str(task.id),
-        before=Picture(before_url, width, height) if before_url else None,
-        after=Picture(result.url, width, height) if result and result.url else None,
-        download_url=(result.download_url if result else None) or "",
-        percent=task.steps[0].progress or None,
-        error=task.error.message if task.error else "",
-        charged=task.receipt.charged,
-        released=task.receipt.released,
-        available=task.receipt.available,
-    )
-
-
-def _run(row: TaskRow, slug: str, locale: str, shown: TaskView | None) -> Run:
-    status, tone = STATUSES[row.status]
-    return Run(
-        id=str(row.id),
-        path=f"/{locale}/tools/{slug}?task={row.id}",
-        status=translate(locale, status),
-        tone=tone,
-        at=row.created_at,
-        picture=Picture(row.thumbnail_url, 0, 0) if row.thumbnail_url else None,
-        is_current=shown is not None and shown.id == row.id,
-    )
+async def _ancestors(session: AsyncSession, task: Task, most: int) -> tuple[Task, ...]:
+    """The tasks whose results ``task`` rests on, the first of all first."""
+    found: list[Task] = []
+    parent_id = task.parent_task_id
+    while parent_id is not None and len(found) < most:
+        parent = await tasks.owned_by(session, task.user_id, parent_id)
+        found.insert(0, parent)
+        parent_id = parent.parent_task_id
+    return tuple(found)
