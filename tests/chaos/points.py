@@ -88,3 +88,9 @@ SHAPE_NEVER: Final = (
     Point("create answered, handle not noted", "funmagic.providers.calls:submitted"),
     Point("handle noted, not committed", "funmagic.providers.calls:submitted", "after"),
 )
+# A worker that hears that the person wants an end, and meets its own.
+CANCELLING: Final = (
+    Point("wish heard, vendor not told", f"{CALLER}._tell_to_stop"),
+    Point("vendor told", f"{CALLER}._tell_to_stop", "after"),
+    Point("ended, not committed", "funmagic.tasks.settlement:fail", "after"),
+)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.chaos.nursery import Point
-from tests.chaos.points import DRAW_ONCE, DRAW_TWICE, SHAPE_NEVER, SHAPE_ONCE
+from tests.chaos.points import CANCELLING, DRAW_ONCE, DRAW_TWICE, SHAPE_NEVER, SHAPE_ONCE
 from tests.chaos.stage import Person, Stage
 from tests.chaos.truths import assert_books_are_right, assert_delivered_once
 from tests.soak import rounds
@@ -82,12 +82,8 @@ async def drawings(ada: Person, number: int) -> list[str]:
 @pytest.mark.hazard("M6")
 @pytest.mark.hazard("M10")
 @pytest.mark.timeout(rounds(240, 7200))
-@pytest.mark.parametrize(
-    ("points", "creates"), [(DRAW_ONCE, 1), (DRAW_TWICE, 2)], ids=["no answer lost", "answer lost"]
-)
-async def test_workers_killed_while_a_picture_is_drawn(
-    points: Sequence[Point], creates: int, stage: Stage, openai: OpenAiControl
-) -> None:
+async def test_workers_killed_while_a_picture_is_drawn(stage: Stage, openai: OpenAiControl) -> None:
+    points = (*DRAW_ONCE, *DRAW_TWICE)
     for turn in ROUNDS:
         await openai.reset()
         await openai.pace(work_s=0.3)
@@ -97,7 +93,7 @@ async def test_workers_killed_while_a_picture_is_drawn(
             await killed(stage, points)
             for task in await ends(stage, ada, asked):
                 await assert_delivered_once(stage.resources, task, credits_=DRAW_CREDITS)
-        assert len(await openai.jobs()) == creates * len(points)
+        assert len(await openai.jobs()) == len(DRAW_ONCE) + 2 * len(DRAW_TWICE)
     await assert_books_are_right(stage.resources)
 
 
@@ -137,26 +133,21 @@ async def test_workers_killed_while_a_model_is_shaped(
 
 
 @pytest.mark.hazard("M17")
-@pytest.mark.parametrize(
-    "point",
-    [
-        Point("wish heard, vendor not told", "funmagic.tasks.calling:Caller._tell_to_stop"),
-        Point("vendor told", "funmagic.tasks.calling:Caller._tell_to_stop", "after"),
-        Point("ended, not committed", "funmagic.tasks.settlement:fail", "after"),
-    ],
-    ids=lambda point: point.name,
-)
-async def test_a_worker_killed_while_it_cancels(point: Point, stage: Stage) -> None:
+@pytest.mark.timeout(rounds(240, 7200))
+async def test_workers_killed_while_they_cancel(stage: Stage) -> None:
     await stage.fal.pace(queue_s=60)
-    async with stage.person() as ada:
-        task_id = await ada.ask()
-        victim = await stage.nursery.start(stage.settings, point)
-        await stage.fal.until_jobs(1)
-        answer = await ada.browser.post(f"/api/tasks/{task_id}/cancellation")
-        assert answer.status_code == 200, answer.text
-        assert (await stage.nursery.wait(victim)).killed
-        (task,) = await ends(stage, ada, [task_id])
-    assert (task["status"], task["error"]["type"]) == ("failed", "cancelled")
-    assert (task["receipt"]["charged"], task["receipt"]["released"]) == (0, 5)
-    assert len(await stage.fal.jobs()) == 1
+    alone = patient(stage).model_copy(update={"worker_concurrency": 1})
+    async with stage.person(credits_=5 * len(CANCELLING)) as ada:
+        asked = [await ada.ask() for _ in CANCELLING]
+        victims = [await stage.nursery.start(alone, point) for point in CANCELLING]
+        await stage.fal.until_jobs(len(CANCELLING))
+        for task_id in asked:
+            answer = await ada.browser.post(f"/api/tasks/{task_id}/cancellation")
+            assert answer.status_code == 200, answer.text
+        for victim in victims:
+            assert (await stage.nursery.wait(victim)).killed
+        for task in await ends(stage, ada, asked):
+            assert (task["status"], task["error"]["type"]) == ("failed", "cancelled")
+            assert (task["receipt"]["charged"], task["receipt"]["released"]) == (0, 5)
+    assert len(await stage.fal.jobs()) == len(CANCELLING)
     await assert_books_are_right(stage.resources)
