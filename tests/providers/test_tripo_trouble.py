@@ -364,6 +364,7 @@ async def test_a_key_is_never_quoted(tripo: TripoDesk, status: int) -> None:
     finished = await tripo.wait(pending, call)
     assert "canary" not in f"{finished!r}{pending!r}"
     assert "canary" not in repr(Connection(TripoCredentials(key=SecretStr(secret))))
+    assert "canary" not in repr(tripo.tripo._line(tripo.connection(secret)))
     await tripo.control.fault("balance", status=status, body=error(2, said))
     health = await tripo.tripo.check_health(tripo.connection(secret))
     assert (health.ok, "canary" in repr(health)) == (False, False)
