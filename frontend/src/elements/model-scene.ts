@@ -11,7 +11,7 @@ export class ModelScene extends HTMLElement {
 
   connectedCallback(): void {
     if (this.#viewer || this.dataset["state"]) return;
-    this.#ref("reset-camera").addEventListener("click", () => this.#reset());
+    this.#ref("reset-camera").addEventListener("click", () => void this.#reset());
     this.#ref("again").addEventListener("click", () => void this.#open());
     void this.#open();
   }
@@ -69,12 +69,18 @@ export class ModelScene extends HTMLElement {
     return !isStill && !this.isRelief;
   }
 
-  #reset(): void {
-    if (!this.#viewer) return;
-    this.#viewer.resetTurntableRotation(0);
-    this.#viewer.cameraOrbit = this.#firstOrbit;
-    this.#viewer.cameraTarget = "auto auto auto";
-    this.#viewer.fieldOfView = "auto";
+  // The viewer takes note of changes only: it is told where it is before it is told where to go.
+  async #reset(): Promise<void> {
+    const viewer = this.#viewer;
+    if (!viewer) return;
+    viewer.resetTurntableRotation(0);
+    viewer.cameraOrbit = viewer.getCameraOrbit().toString();
+    viewer.cameraTarget = viewer.getCameraTarget().toString();
+    viewer.fieldOfView = `${viewer.getFieldOfView()}deg`;
+    await viewer.updateComplete;
+    viewer.cameraOrbit = this.#firstOrbit;
+    viewer.cameraTarget = "auto auto auto";
+    viewer.fieldOfView = "auto";
   }
 
   // The picture gives way to the model only when that has been drawn.
