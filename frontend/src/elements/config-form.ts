@@ -46,6 +46,7 @@ export class ConfigForm extends HTMLElement {
       void this.#save();
     });
     form.querySelector("button[data-check]")?.addEventListener("click", () => void this.#check());
+    form.querySelector("button[data-reload]")?.addEventListener("click", () => location.reload());
     addEventListener("beforeunload", (event) => {
       if (this.isDirty && !this.#isLeaving) event.preventDefault();
     });
@@ -156,7 +157,10 @@ export class ConfigForm extends HTMLElement {
       if (field === this.form || !complain(field, message)) elsewhere.push(message);
       else if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
     }
-    this.#general([error.message, ...new Set(elsewhere)].filter((text, index, all) => all.indexOf(text) === index).join(" "));
+    const isLate = error.type === "conflict";
+    this.querySelector<HTMLElement>("[data-reload]")!.hidden = !isLate;
+    const message = isLate ? t("Somebody else has changed this since you opened it. Reload to see it as it is now; your changes are not saved.") : error.message;
+    this.#general([...new Set([message, ...elsewhere])].join(" "));
     for (let item = first?.closest("[data-item]"); item; item = item.parentElement?.closest("[data-item]")) unfold(item, true);
     const control = first?.querySelector<HTMLElement>("input:not([type=file]),select,textarea,button") ?? null;
     control?.scrollIntoView({ block: "center" });
