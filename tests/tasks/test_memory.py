@@ -73,7 +73,7 @@ async def test_a_tool_deleted_since_is_not_found_whatever_price_is_expected(
         assert (await create(browser, photo, expectedCredits=4)).status_code == 409, "remembered"
         async with resources.db.transaction() as session:
             await session.execute(text("DELETE FROM tools WHERE slug = 'background-remove'"))
-        for expected in (None, 4, PRICE_CREDITS):
+        for expected in (4, None, PRICE_CREDITS):
             answer = await create(browser, photo, expectedCredits=expected)
             assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
     assert await held(resources) == []
