@@ -22,6 +22,7 @@ export function toast(
   toaster.append(node);
   setTimeout(() => {
     node.setAttribute("aria-hidden", "true");
+    node.inert = true;
     setTimeout(() => node.remove(), 400);
   }, 6000);
 }

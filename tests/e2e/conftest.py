@@ -28,12 +28,27 @@ from typing import Any
 
 import asyncpg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 from tests.conftest import TEMPLATE
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# 3D is drawn by software: no machine of ours has a graphics card.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 TOOL = "/tools/background-remove"
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=\S+")
 
 
@@ -84,7 +99,11 @@ class Product:
 
     def set_price(self, slug: str, step: str, price_credits: int) -> None:
         """Change what a tool's step costs, as an admin would."""
-        self._write(PRICE, slug, ["steps", step, "priceCredits"], price_credits)
+        self.set_config(slug, ["steps", step, "priceCredits"], price_credits)
+
+    def set_config(self, slug: str, place: list[str], value: Any) -> None:
+        """Change one place of a tool's configuration, as an admin would."""
+        self._write(SET_CONFIG, slug, place, json.dumps(value))
 
     def configure(self, slug: str, config: dict[str, Any]) -> None:
         """Replace a tool's configuration, as an admin would."""
@@ -101,9 +120,7 @@ class Product:
         _outside_loop(lambda: asyncio.run(write()))
 
 
-PRICE = """
-    UPDATE tools SET config = jsonb_set(config, $2::text[], to_jsonb($3::int)) WHERE slug = $1
-"""
+SET_CONFIG = "UPDATE tools SET config = jsonb_set(config, $2::text[], $3::jsonb) WHERE slug = $1"
 ADJUST = """
     SELECT credit_adjust(users.id, $2 - balance, false, $3, 'Set for a test', NULL, NULL, 'tests')
       FROM users JOIN credit_accounts ON user_id = users.id
@@ -230,7 +247,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.fail(f"Install one of {', '.join(CHROMIUM_NAMES)}, or set CHROMIUM to its path.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
 

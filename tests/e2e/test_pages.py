@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
+from tests.e2e.accessible import check
 from tests.e2e.conftest import TOOL, MakeVisitor, Product, Visitor
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = {
-    "resultTypes": ["violations"],
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-}
 SIZES = {"phone": (390, 844), "desk": (1280, 860)}
 
 
@@ -96,18 +91,3 @@ def test_files_of_the_front_end_are_cached_for_ever_and_compressed(visitor: Visi
         assert headers["content-encoding"] in {"br", "gzip"}, url
     sizes = [int(found["content-length"]) for url, found in scripts.items() if url.endswith(".js")]
     assert sum(sizes) <= 20_000, "the scripts of the tool's page stay light"
-
-
-def check(page: Page, where: str) -> None:
-    """No sideways scrolling, no accessibility complaint."""
-    page.evaluate("document.fonts.ready")
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 0, f"{where}: {overflow} px too wide"
-    page.evaluate(f"{AXE.read_text()};0")
-    found = page.evaluate("rules => axe.run(document, rules)", RULES)
-    problems = [
-        f"{item['id']}: {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
-        for item in found["violations"]
-        for node in item["nodes"]
-    ]
-    assert not problems, f"{where}:\n" + "\n".join(problems)

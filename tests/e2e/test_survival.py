@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 from tests.conftest import PHOTOS
-from tests.e2e.conftest import TOOL, Product, Visitor, running_product
+from tests.e2e.conftest import TOOL, Product, Visitor
+from tests.e2e.vendors import Controls, controls_of, product_on
 from tests.vendors import FAL_CONFIG
 
 from funmagic.simulators.server import Running, running
@@ -21,7 +19,6 @@ pytestmark = pytest.mark.browser
 
 ASTRONAUT = PHOTOS / "astronaut.jpg"
 RESUMED_WITHIN_S = 30
-Control = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -39,49 +36,31 @@ def product(
     simulators: Running,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Product]:
-    """The product with fal behind its background remover, and the leases of production."""
-    more = {"SIMULATORS_URL": simulators.url, "SIMULATORS_CA_FILE": str(simulators.ca_file)}
+    """The product with fal behind its background remover."""
     folder = tmp_path_factory.mktemp("survival")
-    with running_product(servers, template_database, models_dir, folder, more) as started:
+    with product_on(simulators, servers, template_database, models_dir, folder) as started:
         started.configure("background-remove", FAL_CONFIG)
         yield started
 
 
 @pytest.fixture
-def fal(simulators: Running) -> Iterator[Control]:
-    """Ask the simulated fal's control route: method, path, body."""
-    trusted = ssl.create_default_context(cafile=simulators.ca_file)
-    with httpx.Client(base_url=simulators.url, verify=trusted, timeout=30) as client:
-
-        def ask(method: str, path: str = "", body: Any = None) -> Any:
-            answer = client.request(method, f"/fal/control{path}", json=body)
-            answer.raise_for_status()
-            return answer.json() if answer.content else None
-
-        ask("DELETE")
-        yield ask
-
-
-def until_at_the_vendor(fal: Control) -> None:
-    for _ in range(300):
-        if fal("GET", "/jobs"):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the vendor was not asked")
+def fal(simulators: Running) -> Iterator[Controls]:
+    with controls_of(simulators, "fal") as fal:
+        yield fal
 
 
 @pytest.mark.hazard("M6")
 @pytest.mark.hazard("M10")
 def test_a_killed_worker_costs_the_person_nothing_but_seconds(
-    visitor: Visitor, fal: Control
+    visitor: Visitor, fal: Controls
 ) -> None:
     page, product = visitor.page, visitor.product
-    fal("PUT", "/pace", {"queueS": 1, "workS": 3})
+    fal.pace(queue_s=1, work_s=3)
     visitor.sign_in("survivor@example.org")
     visitor.goto(TOOL)
     visitor.choose(ASTRONAUT)
     page.click("[data-ref=submit]")
-    until_at_the_vendor(fal)
+    fal.until_asked()
     product.kill_worker()
     killed_at = time.monotonic()
     assert page.get_attribute("tool-executor", "data-stage") == "running"
@@ -92,7 +71,7 @@ def test_a_killed_worker_costs_the_person_nothing_but_seconds(
     page.wait_for_function(
         "() => document.querySelector('before-after img[data-after]').naturalWidth === 480"
     )
-    (job,) = fal("GET", "/jobs")
+    (job,) = fal.jobs()
     assert (job["creates"], job["fileFetches"]) == (1, 1)
     types = [item["type"] for item in visitor.api("/api/credits/transactions")["items"]]
     assert types == ["usage", "reservation", "welcome"]
@@ -107,10 +86,10 @@ def test_a_killed_worker_costs_the_person_nothing_but_seconds(
     ],
 )
 def test_trouble_is_told_in_words_with_what_became_of_the_credits(
-    kind: str, message: str, visitor: Visitor, fal: Control
+    kind: str, message: str, visitor: Visitor, fal: Controls
 ) -> None:
     page = visitor.page
-    fal("PUT", "/outcome", {"kind": kind})
+    fal.outcome(kind)
     visitor.sign_in(f"{kind}@example.org")
     visitor.goto(TOOL)
     visitor.choose(ASTRONAUT)

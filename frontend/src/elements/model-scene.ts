@@ -51,6 +51,8 @@ export class ModelScene extends HTMLElement {
     );
     viewer.addEventListener("load", () => void this.#painted());
     viewer.addEventListener("error", () => this.#fail());
+    // In place of the buttons for glasses, which nobody here can press but a keyboard would reach.
+    viewer.append(...["ar-button", "exit-webxr-ar-button"].map(unused));
     viewer.src = this.dataset["src"]!;
     this.#ref("scene").append(viewer);
   }
@@ -112,6 +114,13 @@ export class ModelScene extends HTMLElement {
   #ref(name: string): HTMLElement {
     return this.querySelector<HTMLElement>(`[data-ref="${name}"], [data-act="${name}"]`)!;
   }
+}
+
+function unused(slot: string): HTMLElement {
+  const nothing = document.createElement("span");
+  nothing.slot = slot;
+  nothing.hidden = true;
+  return nothing;
 }
 
 function hasWebGl(): boolean {

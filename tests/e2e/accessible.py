@@ -1,0 +1,28 @@
+"""Whether a page can be used by everybody, as far as a machine can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+
+
+def check(page: Page, where: str) -> None:
+    """No sideways scrolling, no accessibility complaint."""
+    page.evaluate("document.fonts.ready")
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0, f"{where}: {overflow} px too wide"
+    page.evaluate(f"{AXE.read_text()};0")
+    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+    problems = [
+        f"{item['id']}: {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+        for item in found["violations"]
+        for node in item["nodes"]
+    ]
+    assert not problems, f"{where}:\n" + "\n".join(problems)
