@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from funmagic import hooks
 from funmagic.accounts import demo
+from funmagic.catalog import demo as catalog_demo
 from funmagic.catalog import seed as catalog_seed
 from funmagic.core.resources import Resources
 from funmagic.providers import seed as providers_seed
@@ -23,3 +24,5 @@ async def run(resources: Resources) -> None:
         await catalog_seed.seed(session, simulated=bool(settings.simulators_url))
         if not settings.is_production:
             await demo.seed(session)
+    if not settings.is_production:
+        await catalog_demo.give_pictures(resources, demo.ADMIN.email)

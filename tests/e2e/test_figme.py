@@ -130,7 +130,8 @@ def rename_and_move(styles: Locator) -> None:
     first.get_by_label("Name").fill("Graphite")
     first.get_by_label("Prompt").fill("Soft graphite, much paper left white.")
     first.locator("input[type=file]").set_input_files(PHOTOS / "coffee.jpg")
-    expect(first.locator("[data-picture]")).to_have_js_property("naturalWidth", 400)
+    uploaded = first.locator("[data-picture]")  # coffee.jpg is wider than the sample it replaces
+    expect(uploaded).to_have_js_property("naturalHeight", 267)
     first.get_by_role("button", name="Move down").click()
     moved = styles.locator("[data-item]").nth(1)
     expect(moved.get_by_label("Name")).to_have_value("Graphite")
@@ -234,7 +235,7 @@ def test_a_declined_photo_is_explained_and_costs_nothing(
 ) -> None:
     page = customer(visitor, f"declined-{outcome[11:]}@example.org")
     openai.outcome(outcome)
-    draw(visitor, "Mosaic")
+    draw(visitor, "Engraving")
     visitor.wait_for_stage("failed")
     expect(page.locator("tool-executor")).to_contain_text(
         "The AI service declined this content. Credits refunded."

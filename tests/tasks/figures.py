@@ -16,7 +16,7 @@ from funmagic.core.resources import Resources
 FIGME = "figme"
 DRAW, SHAPE = "image-gen", "3d-gen"
 DRAW_CREDITS, SHAPE_CREDITS = 20, 30
-STYLES = ("pencil", "pop-art", "mosaic")
+STYLES = ("pencil", "pop-art", "engraving")
 
 COMPLETE = text("""
     UPDATE tasks SET status = 'completed', completed_at = now(), started_at = now() WHERE id = :id

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +15,7 @@ from tests.conftest import PHOTOS
 from tests.tasks.figures import DRAW_CREDITS, SHAPE, configure, shape
 from tests.tasks.studio import Person, Studio
 from tests.tasks.test_stream import frames
+from tests.triangle import WHOLE, packed
 
 from funmagic.core.storage import ObjectMissing, StorageError
 from funmagic.providers.contract import (
@@ -145,7 +143,8 @@ async def test_thumbnails_are_thumbnails_and_a_model_shows_a_poster_or_its_paren
     async def submit(request: Request, call: Call) -> Answer:
         assert isinstance(request, ImageTo3d)
         await call.begin()
-        model = File(_glb(call.work_dir), "model/gltf-binary")
+        model = File(call.work_dir / "model.glb", "model/gltf-binary")
+        model.path.write_bytes(packed(WHOLE))
         return Finished(Result((model, *posters), meta={"isRelief": True}))
 
     studio.direct.offers = {**studio.direct.offers, Capability.IMAGE_TO_3D: Offer(("model-1",))}
@@ -208,7 +207,7 @@ async def test_an_ended_task_is_run_again_at_todays_price(studio: Studio) -> Non
     studio.direct.always(Trouble.REFUSED)
     await studio.ask_in_turn("direct")
     async with studio.person() as ada, studio.person("cy@example.com") as cy:
-        task_id = await ada.draw(style="mosaic")
+        task_id = await ada.draw(style="engraving")
         place = f"/api/tasks/{task_id}/retry"
         early = await ada.browser.post(place)
         assert (early.status_code, early.json()["error"]["type"]) == (409, "not_ended")
@@ -225,7 +224,7 @@ async def test_an_ended_task_is_run_again_at_todays_price(studio: Studio) -> Non
         studio.direct.on_create = showing(0)
         task = await run(studio, ada, answers[0].json()["taskId"])
         assert (task["status"], task["receipt"]["charged"]) == ("completed", 23)
-        assert task["input"]["style"]["slug"] == "mosaic"
+        assert task["input"]["style"]["slug"] == "engraving"
         child = (await shape(ada.browser, task["id"])).json()["taskId"]
         await ada.cancel(child)
         again = await ada.browser.post(f"/api/tasks/{child}/retry")
@@ -234,13 +233,3 @@ async def test_an_ended_task_is_run_again_at_todays_price(studio: Studio) -> Non
         assert (newest["parentTaskId"], newest["step"]) == (task["id"], SHAPE)
         await studio.execute("UPDATE tools SET is_active = false")
         assert (await ada.browser.post(place)).status_code == 404
-
-
-def _glb(folder: Path) -> Path:
-    """The smallest GLB with a mesh in its description."""
-    described = json.dumps({"asset": {"version": "2.0"}, "meshes": [{"primitives": []}]}).encode()
-    described += b" " * (-len(described) % 4)
-    chunk = struct.pack("<I4s", len(described), b"JSON") + described
-    path = folder / "model.glb"
-    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunk)) + chunk)
-    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -13,42 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.triangle import BINARY, WHOLE, packed
 
 from funmagic.toolkit import glb
 from funmagic.toolkit.contract import File, UnusableResult
 
-# One triangle: three corners of three floats each, then three numbers of corners.
-BINARY = struct.pack("<9f3I", 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 2)
-WHOLE: dict[str, Any] = {
-    "asset": {"version": "2.0"},
-    "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
-    "accessors": [
-        {
-            "bufferView": 0,
-            "componentType": 5126,
-            "count": 3,
-            "type": "VEC3",
-            "min": [0, 0, 0],
-            "max": [1, 1, 0],
-        },
-        {"bufferView": 1, "componentType": 5125, "count": 3, "type": "SCALAR"},
-    ],
-    "bufferViews": [
-        {"buffer": 0, "byteLength": 36},
-        {"buffer": 0, "byteOffset": 36, "byteLength": 12},
-    ],
-    "buffers": [{"byteLength": 48}],
-}
 Change = Callable[[dict[str, Any]], object]
-
-
-def packed(described: dict[str, Any] | bytes, binary: bytes = BINARY) -> bytes:
-    words = described if isinstance(described, bytes) else json.dumps(described).encode()
-    words += b" " * (-len(words) % 4)
-    body = struct.pack("<I4s", len(words), b"JSON") + words
-    if binary:
-        body += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
 
 
 def judge(folder: Path, content: bytes) -> str | None:

@@ -16,10 +16,8 @@ class DemoUser:
     role: str
 
 
-DEMO_USERS = (
-    DemoUser("ada@example.com", "Ada", "user"),
-    DemoUser("root@example.com", "Root", "super_admin"),
-)
+ADMIN = DemoUser("root@example.com", "Root", "super_admin")
+DEMO_USERS = (DemoUser("ada@example.com", "Ada", "user"), ADMIN)
 
 
 async def seed(session: AsyncSession) -> None:

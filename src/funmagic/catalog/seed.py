@@ -29,13 +29,13 @@ REMOVE_BY_FAL = {
 # (name, what makes it), in the words a drawing model understands.
 STYLES = (
     ("Pencil", "A fine graphite pencil drawing on white paper, hatched shadows."),
-    ("Watercolour", "A loose watercolour painting, soft edges, light washes on rough paper."),
+    ("Watercolour", "A loose watercolour: light washes, bleeding edges, rough white paper."),
     ("Oil painting", "An oil painting with visible brush strokes and warm light."),
     ("Comic", "A comic book panel: bold ink outlines, flat colours, halftone shadows."),
     ("Pop art", "A pop art print in a few loud colours."),
-    ("Stained glass", "A stained glass window: pieces of glowing glass between dark lines."),
-    ("Mosaic", "A mosaic of small stone tiles."),
-    ("Clay figurine", "A hand-made clay figurine, smooth, softly lit, photographed in a studio."),
+    ("Engraving", "An old engraving: fine parallel lines, toned paper."),
+    ("Impressionist", "An impressionist painting: dabs of colour, flickering light."),
+    ("Woodblock", "A Japanese woodblock print: flat colours, clear outlines."),
 )
 DRAW = {
     "styles": [
