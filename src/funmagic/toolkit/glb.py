@@ -20,7 +20,6 @@ JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 SIZE_LIMIT_BYTES = 100 * 1024**2
 # A description of millions of characters is no picture's model, and costs many times its size.
 DESCRIPTION_LIMIT_BYTES = 4 * 1024**2
-NEST_LIMIT = 64
 ITEMS_LIMIT = 10_000
 FLOAT = 5126
 TRIANGLES, TRIANGLE_STRIP, TRIANGLE_FAN = 4, 5, 6
@@ -63,7 +62,6 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
         if json_bytes > DESCRIPTION_LIMIT_BYTES:
             raise UnusableResult(TOO_LARGE)
         words = opened.read(json_bytes)
-        _refuse_nests(words)
         described: dict[str, Any] = json.loads(words, parse_constant=_refuse_constant)
         binary_bytes = 0
         if opened.tell() < size_bytes:
@@ -80,19 +78,6 @@ def _chunk(opened: BinaryIO, size_bytes: int) -> tuple[bytes, int]:
     if length > size_bytes - opened.tell():
         raise UnusableResult(NOT_A_MODEL)
     return kind, length
-
-
-def _refuse_nests(words: bytes) -> None:
-    """A parser that calls itself must not be led deeper than any real model goes."""
-    depth = deepest = 0
-    for sign in words.translate(None, delete=_NO_BRACKETS):
-        depth += 1 if sign in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > NEST_LIMIT:
-        raise UnusableResult(NOT_A_MODEL)
-
-
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _refuse_constant(name: str) -> None:
