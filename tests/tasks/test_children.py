@@ -70,6 +70,21 @@ async def test_only_ones_own_finished_task_of_the_followed_step_is_a_parent(
                 assert (answer.status_code, error["type"], made) == (409, "parent_not_ready", 0)
 
 
+@pytest.mark.hazard("A5")
+async def test_a_strangers_task_is_no_parent_even_with_ones_own_picture(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    """The task's owner counts, and not the picture's alone."""
+    ada, cy = await make_user(credits_=200), await make_user("cy@example.com")
+    async with site.browser(ada) as browser:
+        parent = (await draw(browser, await upload(browser, astronaut))).json()["taskId"]
+        await finish_drawing(resources, parent)
+        become = {"status": "completed", "owner": cy.id, "tool": FIGME, "step": DRAW}
+        async with resources.db.transaction() as session:
+            await session.execute(BECOME, {**become, "id": UUID(parent)})
+        assert (await shape(browser, parent)).status_code == 404
+
+
 @pytest.mark.hazard("M18")
 async def test_parents_that_are_none_are_refused_and_nothing_is_held(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
