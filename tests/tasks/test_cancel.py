@@ -19,6 +19,7 @@ from funmagic.tasks import calling, cancel, claims, settlement
 from funmagic.tasks.claims import Claim, LeaseLost
 from funmagic.tasks.settlement import Failure
 
+WAITING_FOR_LOCKS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 CANCELLED = {"type": "cancelled", "message": "You cancelled this. Credits refunded."}
 
 
@@ -211,6 +212,27 @@ async def test_a_cancelled_task_that_nobody_resumes_ends_as_cancelled(studio: St
         async with studio.resources.db.transaction() as session:
             assert await settlement.fail_overdue(session, UUID(task_id))
         assert_cancelled(await ada.ended(task_id))
+    await studio.assert_one_end()
+
+
+@pytest.mark.hazard("M17")
+async def test_a_cancel_waits_for_an_end_that_is_under_way_and_then_changes_nothing(
+    studio: Studio,
+) -> None:
+    await studio.ask_in_turn("steady")
+    async with studio.person() as ada:
+        task_id = await ada.draw()
+        failure = Failure("internal", "Ended by somebody else.")
+        async with studio.resources.db.transaction() as session:
+            await settlement.end_unfinished(session, UUID(task_id), failure)
+            cancelling = asyncio.create_task(ada.cancel(task_id))
+            async with asyncio.timeout(30):
+                while not await studio.execute(WAITING_FOR_LOCKS):
+                    assert not cancelling.done(), "it has not waited"
+                    await asyncio.sleep(0.05)
+        answer = await cancelling
+        assert (answer.status_code, answer.json()["error"]["type"]) == (409, "already_ended")
+        assert (await ada.ended(task_id))["error"]["type"] == "internal"
     await studio.assert_one_end()
 
 
