@@ -251,6 +251,7 @@ async def test_keys_are_made_by_the_server_of_ids_alone(
 
 
 @pytest.mark.hazard("A2")
+@pytest.mark.hazard("A3")
 async def test_somebody_elses_file_is_not_found_whatever_is_asked_of_it(
     site: Site, make_user: MakeUser, astronaut: bytes
 ) -> None:

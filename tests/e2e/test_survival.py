@@ -60,7 +60,7 @@ def test_a_killed_worker_costs_the_person_nothing_but_seconds(
     visitor.goto(TOOL)
     visitor.choose(ASTRONAUT)
     page.click("[data-ref=submit]")
-    fal.until_asked()
+    fal.until_asked("status")  # the job's handle is on record by then
     product.kill_worker()
     killed_at = time.monotonic()
     assert page.get_attribute("tool-executor", "data-stage") == "running"

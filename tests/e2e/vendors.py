@@ -55,13 +55,13 @@ class Controls:
         """Every job that was made."""
         return list(self.ask("GET", "/jobs"))
 
-    def until_asked(self) -> None:
-        """Wait for the first job."""
+    def until_asked(self, at: str) -> None:
+        """Wait for the first request at one point of the vendor's protocol."""
         for _ in range(300):
-            if self.jobs():
+            if any(request["at"] == at for request in self.ask("GET", "/requests")):
                 return
             time.sleep(0.1)
-        raise AssertionError("the vendor was not asked")
+        raise AssertionError(f"the vendor was not asked for {at}")
 
 
 @contextmanager

@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.tasks.figures import DRAW, FIGME, SHAPE, SHAPE_CREDITS, draw, finish_drawing, shape
+from tests.tasks.runs import ended
 from tests.uploads import upload
 
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
+from funmagic.tasks.engine import Engine
 from funmagic.tasks.models import STATUSES
 
 CHILDREN = text("SELECT count(*) FROM tasks WHERE parent_task_id IS NOT NULL")
@@ -28,6 +30,12 @@ OUTPUT = text("""
     UPDATE assets SET kind = :kind, source = :source, status = :status, user_id = :owner
      WHERE id = :id
 """)
+IS_MADE = text("""
+    UPDATE assets SET task_id = CASE WHEN id = :photo THEN CAST(:parent AS uuid) END,
+                      source = 'output'
+     WHERE id IN (:photo, :made)
+""")
+CHANGE_HANDS = text("UPDATE assets SET user_id = :owner WHERE id = :photo")
 PICTURE = ("image", "output", "ready")
 OUTPUTS = (PICTURE, ("3d", "output", "ready"), ("image", "upload", "ready"),
            ("image", "output", "expired"))  # fmt: skip
@@ -83,6 +91,29 @@ async def test_a_strangers_task_is_no_parent_even_with_ones_own_picture(
         async with resources.db.transaction() as session:
             await session.execute(BECOME, {**become, "id": UUID(parent)})
         assert (await shape(browser, parent)).status_code == 404
+
+
+@pytest.mark.hazard("A3")
+async def test_the_worker_opens_no_parents_picture_that_changed_hands(
+    site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
+) -> None:
+    ada, cy = await make_user(credits_=200), await make_user("cy@example.com")
+    async with site.browser(ada) as browser:
+        photo = await upload(browser, astronaut)
+        parent = (await draw(browser, photo)).json()["taskId"]
+        made = await finish_drawing(resources, parent)
+        async with resources.db.transaction() as session:  # a picture that is in the storage
+            await session.execute(IS_MADE, {"photo": photo, "made": made, "parent": UUID(parent)})
+        child = (await shape(browser, parent)).json()["taskId"]
+        async with resources.db.transaction() as session:
+            await session.execute(CHANGE_HANDS, {"photo": photo, "owner": cy.id})
+        await Engine(resources, "tests").run(UUID(child), 1)
+        task = await ended(browser, child)
+    assert (task["status"], task["error"]["type"]) == ("failed", "invalid_input")
+    assert task["receipt"]["charged"] == 0
+    async with resources.db.transaction() as session:
+        asked = text("SELECT count(*) FROM provider_calls WHERE task_id = :id AND state = 'done'")
+        assert await session.scalar(asked, {"id": UUID(child)}) == 0
 
 
 @pytest.mark.hazard("M18")

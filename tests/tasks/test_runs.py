@@ -155,6 +155,7 @@ async def test_images_that_cannot_be_worked_on_are_explained_and_cost_nothing(
 
 
 @pytest.mark.hazard("A2")
+@pytest.mark.hazard("A3")
 async def test_the_worker_checks_the_owner_of_an_input_again(
     site: Site, make_user: MakeUser, resources: Resources, astronaut: bytes
 ) -> None:
