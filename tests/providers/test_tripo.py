@@ -248,12 +248,12 @@ async def test_a_call_for_something_else_is_not_made(tripo: TripoDesk) -> None:
         pass
 
     p1 = OFFER.options_of("P1-20260311")()
-    for call in (
-        tripo.call(model="tripo-v3.1"),
-        tripo.call(options=Other()),
-        tripo.call(options=p1),
+    for call, trouble in (
+        (tripo.call(model="tripo-v3.1"), Trouble.UNAUTHORISED),
+        (tripo.call(options=Other()), Trouble.INVALID),
+        (tripo.call(options=p1), Trouble.INVALID),
     ):
-        assert (await tripo.failed_submit(call)).trouble == Trouble.INVALID
+        assert (await tripo.failed_submit(call)).trouble == trouble
     with pytest.raises(ProviderError) as caught:
         await tripo.tripo.submit(BackgroundRemoval(request().image), tripo.call())
     assert caught.value.trouble == Trouble.INVALID

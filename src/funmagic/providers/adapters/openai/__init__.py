@@ -247,8 +247,6 @@ def _parameters(request: Request, call: Call) -> dict[str, Any]:
     """The question without its files. Raises :class:`ProviderError` where it is none of ours."""
     if not isinstance(request, ImageEdit):
         raise ProviderError(Trouble.INVALID, f"no such work here: {type(request).__name__}")
-    if call.model not in {*IMAGE_EDIT.models, *call.connection.config.more_models}:
-        raise ProviderError(Trouble.UNAUTHORISED, f"not a model of ours: {call.model[:100]}")
     if not isinstance(call.options, IMAGE_EDIT.options_of(call.model)):
         raise ProviderError(Trouble.INVALID, f"not options of {call.model[:100]}")
     if not 0 < len(request.prompt) <= MAX_PROMPT_CHARS:

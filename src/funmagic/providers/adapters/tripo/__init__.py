@@ -146,9 +146,11 @@ class Tripo(Adapter):
             raise ProviderError(Trouble.INVALID, f"no such work here: {type(request).__name__}")
         offer = self.offers[Capability.IMAGE_TO_3D]
         known = (*offer.models, *call.connection.config.more_models)
+        if call.model not in known:
+            raise ProviderError(Trouble.UNAUTHORISED, f"not a model of ours: {call.model[:100]}")
         options = call.options
-        if call.model not in known or not isinstance(options, offer.options_of(call.model)):
-            raise ProviderError(Trouble.INVALID, f"not a call for {call.model[:100]}")
+        if not isinstance(options, offer.options_of(call.model)):
+            raise ProviderError(Trouble.INVALID, f"not options of {call.model[:100]}")
         assert isinstance(options, ModelOptions)  # as every model of the offer has
         line = self._line(call.connection)
         token = await _upload(line, request.image, call)
