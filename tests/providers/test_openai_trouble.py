@@ -37,9 +37,10 @@ async def openai_desk(simulators: Running, tmp_path: Path) -> AsyncIterator[Simu
         yield opened
 
 
-def told(code: str | None, kind: str = "invalid_request_error") -> dict[str, Any]:
+def told(code: str | None, param: str | None = None) -> dict[str, Any]:
     """An error in OpenAI's envelope."""
-    return {"error": {"message": "So it goes.", "type": kind, "param": None, "code": code}}
+    kind = "invalid_request_error"
+    return {"error": {"message": "So it goes.", "type": kind, "param": param, "code": code}}
 
 
 async def test_a_photo_goes_there_and_a_drawing_comes_back(openai_desk: SimulatedDesk) -> None:
@@ -63,6 +64,8 @@ async def test_a_photo_goes_there_and_a_drawing_comes_back(openai_desk: Simulate
         ({"status": 429, "headers": {"retry-after": "7"}}, Trouble.BUSY, True, 0),
         ({"status": 429, "body": told("insufficient_quota")}, Trouble.UNAUTHORISED, False, 0),
         ({"status": 400, "body": told("invalid_value")}, Trouble.INVALID, False, 0),
+        ({"status": 400, "body": told("invalid_value", "size")}, Trouble.INVALID, False, 0),
+        ({"status": 400, "body": told("invalid_value", "model")}, Trouble.UNAUTHORISED, False, 0),
         ({"status": 400, "body": told("moderation_blocked")}, Trouble.REFUSED, False, 0),
         ({"status": 401, "body": told("invalid_api_key")}, Trouble.UNAUTHORISED, False, 0),
         ({"status": 403, "body": told(None)}, Trouble.UNAUTHORISED, False, 0),

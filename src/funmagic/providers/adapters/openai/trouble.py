@@ -75,6 +75,8 @@ def words(text: str, secrets: Iterable[str]) -> str:
 def _of_answer(error: APIStatusError, secrets: Iterable[str]) -> ProviderError:
     status = error.status_code
     found = next((BY_CODE[it] for it in _names(error) if it in BY_CODE), None)
+    if found is None and status == 400 and error.param == "model":
+        found = Trouble.UNAUTHORISED  # it is not ours (any more)
     trouble = found or BY_STATUS.get(status, Trouble.BROKEN)
     return ProviderError(
         trouble,
