@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from datetime import date
 from typing import Any
 
 import httpx
@@ -202,6 +203,34 @@ async def test_a_test_of_what_is_saved_is_kept_and_one_of_a_draft_is_not(
     assert (health["ok"], health["message"]) == (True, "Fine.")
     keys = [connection.credentials.key.get_secret_value() for connection in asked]  # type: ignore[union-attr]
     assert keys == ["other:key", CANARY]
+
+
+async def test_what_is_known_of_models_outlives_a_failed_test_and_no_other_connection(
+    root: httpx.AsyncClient, db: Database
+) -> None:
+    good = Health(True, "Fine.", {"model-1": date(2031, 1, 2)}, ("model-1",))
+
+    async def known() -> tuple[Any, ...]:
+        columns = "health_ok, health_message, health_checked_at, health_retiring, health_listed"
+        async with db.transaction() as s:
+            row = await s.execute(text(f"SELECT {columns} FROM providers WHERE key = 'fal'"))
+            return tuple(row.one())
+
+    await with_key(root)
+    for change, is_another in (
+        ({"label": "Fal", "isEnabled": False}, False),
+        ({"config": {"moreModels": ["model-9"]}}, True),
+        ({"credentials": {"key": "other:key"}}, True),
+    ):
+        for health in (good, Health(False, "Away.")):
+            async with db.transaction() as s:
+                await service.note_health(s, "fal", health)
+        failed = await known()
+        assert failed[:2] == (False, "Away.")
+        assert failed[3:] == ({"model-1": "2031-01-02"}, ["model-1"])
+        body = filled_in((await root.get(FAL)).json(), **change)
+        assert (await root.put(FAL, json=body)).status_code == 200
+        assert await known() == ((None, None, None, {}, []) if is_another else failed), change
 
 
 async def test_the_vendors_words_are_shown_to_admins(site: Site, root: httpx.AsyncClient) -> None:

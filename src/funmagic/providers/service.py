@@ -177,15 +177,19 @@ async def save(
     if row is None:
         row = Provider(id=new_id(), key=key, label=label)
         s.add(row)
+    config = connection.config.model_dump(mode="json", by_alias=True)
+    was = (row.base_url, _filled_up(adapter, row.config or {}))
+    if draft.credentials or was != (connection.base_url, config):
+        row.health_ok = row.health_message = row.health_checked_at = None
+        row.health_retiring, row.health_listed = {}, []
     row.label, row.is_enabled, row.base_url = label, is_enabled, connection.base_url
-    row.config = connection.config.model_dump(mode="json", by_alias=True)
+    row.config = config
     row.is_simulated = bool(row.is_simulated and row.base_url is not None)
     row.updated_at = now()
     if connection.credentials is not None:
         row.credentials_encrypted = registry.seal_credentials(vault, key, connection.credentials)
         if draft.credentials:
             row.credentials_set_at = now()
-            row.health_ok = row.health_message = row.health_checked_at = None
     await s.flush()
     return ProviderState(adapter, row)
 
@@ -221,17 +225,25 @@ async def check(key: str, connection: Connection) -> Health:
 
 
 async def note_health(s: AsyncSession, key: str, health: Health) -> None:
-    """Keep what a test of the saved connection said; not a change an admin could collide with."""
+    """Keep what a test of the saved connection said; not a change an admin could collide with.
+
+    One that failed says nothing of models: what was told of them before stays.
+    """
+    models: dict[str, Any] = {}
+    if health.ok:
+        models = {
+            "health_retiring": {id_: day.isoformat() for id_, day in health.retiring.items()},
+            "health_listed": list(health.listed),
+        }
     await s.execute(
         update(Provider)
         .where(Provider.key == key)
         .values(
             health_ok=health.ok,
             health_message=health.message[:MESSAGE_LIMIT_CHARS],
-            health_retiring={model: day.isoformat() for model, day in health.retiring.items()},
-            health_listed=list(health.listed),
             health_checked_at=func.now(),
             updated_at=Provider.updated_at,
+            **models,
         )
     )
 
@@ -250,6 +262,11 @@ async def _row(s: AsyncSession, key: str, *, locked: bool = False) -> Provider |
         .execution_options(populate_existing=True)
     )
     return (await s.scalars(query.with_for_update() if locked else query)).one_or_none()
+
+
+def _filled_up(adapter: Adapter, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration with what it leaves to the adapter's defaults."""
+    return adapter.config_model().model_dump(mode="json", by_alias=True) | dict(config)
 
 
 def _stored_credentials(vault: Vault, adapter: Adapter, row: Provider | None) -> BaseModel | None:
