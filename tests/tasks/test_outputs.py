@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from typing import Any
@@ -132,6 +133,27 @@ async def test_a_picture_that_cannot_be_shown_is_not_the_vendors_trouble(
     async with studio.person() as ada:
         assert (await run(studio, ada, await ada.draw()))["status"] == "completed"
     await studio.assert_one_end()
+
+
+async def test_a_storage_that_stalls_does_not_cost_the_picture(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = studio.resources.storage.put
+
+    async def stall(key: str, body: Any, *, content_type: str) -> Any:
+        if key.startswith("previews/"):
+            await asyncio.Event().wait()
+        return await put(key, body, content_type=content_type)
+
+    async def show(call: Call) -> None:
+        await asyncio.wait_for(showing(1)(call), 20)
+
+    monkeypatch.setattr(studio.resources.storage, "put", stall)
+    monkeypatch.setattr(previews, "SHOW_LIMIT_S", 3.0)
+    studio.direct.on_create = show
+    await studio.ask_in_turn("direct")
+    async with studio.person() as ada:
+        assert (await run(studio, ada, await ada.draw()))["status"] == "completed"
 
 
 @pytest.mark.hazard("P5")

@@ -6,6 +6,7 @@ the ``key`` as long as the object may exist.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
@@ -26,6 +27,7 @@ log = logger(__name__)
 TYPE: Final = "partial_result"
 MOST: Final = 8  # of one step, however many workers resume it
 SHORTEST_PAUSE_S: Final = 0.4
+SHOW_LIMIT_S: Final = 5.0  # the vendor's answer waits meanwhile
 SWEEP_BATCH: Final = 100
 
 SHOWN = text(f"""
@@ -61,15 +63,16 @@ class Previews:
         self._next_at = time.monotonic() + SHORTEST_PAUSE_S
         small = file.path.with_name(f"{file.path.name}.preview.webp")
         try:
-            await images.in_thread(lambda: images.thumbnail(file.path, small))
-            event = await self._write_down()
-            if event is None:
-                return
-            await self._resources.storage.put(event.data["key"], small, content_type="image/webp")
-        except (InvalidInput, LeaseLost, *OUTAGES) as error:
+            async with asyncio.timeout(SHOW_LIMIT_S):
+                await images.in_thread(lambda: images.thumbnail(file.path, small))
+                event = await self._write_down()
+                if event is None:
+                    return
+                key = event.data["key"]
+                await self._resources.storage.put(key, small, content_type="image/webp")
+                await events.publish(self._resources.redis, [event])
+        except (InvalidInput, LeaseLost, TimeoutError, *OUTAGES) as error:
             log.warning("unfinished picture not shown", error=repr(error))
-            return
-        await events.publish(self._resources.redis, [event])
 
     async def _write_down(self) -> Event | None:
         held = self._held
