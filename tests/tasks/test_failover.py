@@ -100,6 +100,23 @@ async def test_a_vendor_that_cannot_is_followed_by_the_next(studio: Studio) -> N
     await studio.assert_one_end()
 
 
+async def test_a_vendor_that_wants_a_long_pause_gets_it_where_there_is_no_other(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "LONGEST_RETRY_S", 0.2)
+    async with studio.person() as ada:
+        for vendors, creates in ((("steady", "direct"), 1), (("steady",), 3)):
+            await studio.ask_in_turn(*vendors)
+            task = await drawn(
+                studio,
+                ada,
+                lambda: studio.steady.always(Trouble.BUSY, may_repeat=True, retry_after_s=0.4),
+            )
+            assert len(studio.steady.creates) == creates
+            assert task["status"] == ("completed" if "direct" in vendors else "failed")
+    await studio.assert_one_end()
+
+
 @pytest.mark.hazard("M10")
 async def test_a_call_is_on_record_as_ended_before_the_next_is_made(studio: Studio) -> None:
     """A job that failed, and one behind a key that is refused by now."""

@@ -17,6 +17,7 @@ and what its job comes to counts.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -143,7 +144,8 @@ class Caller:
             try:
                 answer = await self._submit(work, request)
             except ProviderError as error:
-                await self._before_another(work, error, turn)
+                patience_s = math.inf if place + 1 == len(task.choices) else LONGEST_RETRY_S
+                await self._before_another(work, error, turn, patience_s)
                 continue
             if isinstance(answer, Finished):
                 return work.call.id, answer.result
@@ -275,10 +277,13 @@ class Caller:
                     raise
             await asyncio.sleep(NOTE_PAUSE_S)
 
-    async def _before_another(self, work: Work, error: ProviderError, turn: int) -> None:
+    async def _before_another(
+        self, work: Work, error: ProviderError, turn: int, patience_s: float
+    ) -> None:
         """Book a failed submit and wait, where another may be made in time; else stop."""
         pause_s = _pause_s(error, turn)
-        if not error.may_repeat or turn >= MOST_SUBMITS or pause_s >= left_s(work.held):
+        is_too_long = pause_s > patience_s or pause_s >= left_s(work.held)
+        if not error.may_repeat or turn >= MOST_SUBMITS or is_too_long:
             raise stopped(work, error) from error
         note(work, "provider not ready, submit put off", error)
         async with self._resources.db.transaction() as session:
