@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,8 @@ from funmagic.providers.contract import (
     Result,
     Trouble,
 )
-from funmagic.tasks import previews
+from funmagic.tasks import previews, steps
+from funmagic.toolkit.contract import StepInput, StepSettings
 
 PREVIEWS = text("SELECT data FROM task_events WHERE type = 'partial_result' ORDER BY seq")
 
@@ -204,6 +206,34 @@ async def test_thumbnails_are_thumbnails_and_a_model_shows_a_poster_or_its_paren
     for look, name in zip(looks, ("cat.jpg", "astronaut.jpg"), strict=True):
         with Image.open(PHOTOS / name) as photo:
             assert look[0] / look[1] == pytest.approx(photo.width / photo.height, rel=0.02), name
+
+
+async def test_a_picture_to_start_from_may_be_larger_than_an_upload(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def submit(request: Request, call: Call) -> Answer:
+        await call.begin()
+        path = call.work_dir / "huge.png"
+        with Image.open(PHOTOS / "astronaut.jpg") as photo:
+            photo.resize((2700, 2700)).save(path, compress_level=0)
+        assert path.stat().st_size > steps.MAX_INPUT_BYTES
+        return Finished(Result((File(path, "image/png"),)))
+
+    monkeypatch.setattr(studio.direct, "submit", submit)
+    await studio.ask_in_turn("direct")
+    async with studio.person() as ada:
+        task = await run(studio, ada, await ada.draw())
+        assert task["status"] == "completed", task["error"]
+    context = steps.TaskStepContext(
+        resources=studio.resources,
+        user_id=await studio.execute("SELECT user_id FROM tasks"),
+        parent_task_id=UUID(task["id"]),
+        input=StepInput(),
+        settings=StepSettings(),
+        work_dir=tmp_path,
+    )
+    picture = await context.open_parent()
+    assert (picture.width, picture.height) == (2700, 2700)
 
 
 async def test_results_are_saved_and_no_longer_saved_by_their_owner_alone(studio: Studio) -> None:

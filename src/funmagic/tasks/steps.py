@@ -20,6 +20,8 @@ from funmagic.toolkit import images
 from funmagic.toolkit.contract import Image, InvalidInput, StepInput, StepSettings
 
 MAX_INPUT_BYTES: Final = 20 * (1 << 20)
+# What a vendor made may be larger than what people upload.
+MAX_MADE_BYTES: Final = 64 * (1 << 20)
 GONE: Final = N_("The uploaded file is no longer there. Please upload it again.")
 CHOICE_GONE: Final = N_("What you chose is no longer offered. Please choose again.")
 PARENT_GONE: Final = N_("The picture to start from is no longer there.")
@@ -55,21 +57,26 @@ class TaskStepContext:
             raise InvalidInput(PARENT_GONE)
         parent_id = self.parent_task_id
         return await self._open(
-            parent_id, lambda s: assets.first_image_of(s, self.user_id, parent_id), PARENT_GONE
+            parent_id,
+            lambda s: assets.first_image_of(s, self.user_id, parent_id),
+            PARENT_GONE,
+            MAX_MADE_BYTES,
         )
 
-    async def _open(self, key: UUID, find: Find, gone: str) -> Image:
+    async def _open(
+        self, key: UUID, find: Find, gone: str, max_bytes: int = MAX_INPUT_BYTES
+    ) -> Image:
         if key not in self._opened:
-            self._opened[key] = await self._fetch(find, gone)
+            self._opened[key] = await self._fetch(find, gone, max_bytes)
         return self._opened[key]
 
-    async def _fetch(self, find: Find, gone: str) -> Image:
+    async def _fetch(self, find: Find, gone: str, max_bytes: int) -> Image:
         try:
             async with self.resources.db.transaction() as session:
                 asset = await find(session)
             path = self.work_dir / f"{asset.id}.upload"
             await self.resources.storage.download(
-                asset.storage_key, path, max_bytes=MAX_INPUT_BYTES, if_match=asset.etag
+                asset.storage_key, path, max_bytes=max_bytes, if_match=asset.etag
             )
         except (errors.NotFound, ObjectMissing, ObjectTooLarge) as error:
             raise InvalidInput(gone) from error
