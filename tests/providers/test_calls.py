@@ -17,8 +17,14 @@ from funmagic.providers.contract import Trouble
 from funmagic.providers.models import ProviderCall
 
 
-async def intend(db: Database, task_id: UUID, step_id: str = "remove", fence: int = 1) -> UUID:
-    call_id = new_id()
+async def intend(
+    db: Database,
+    task_id: UUID,
+    step_id: str = "remove",
+    fence: int = 1,
+    call_id: UUID | None = None,
+) -> UUID:
+    call_id = call_id or new_id()
     async with db.transaction() as s:
         await calls.intend(
             s,
@@ -55,6 +61,14 @@ async def test_a_call_goes_from_intent_to_handle_to_done(db: Database) -> None:
     call = await last(db, task_id)
     assert (call.state, call.cost_usd_micros, call.meta) == ("done", 18_000, {"latencyMs": 7})
     assert call.finished_at is not None
+
+
+async def test_a_call_that_is_intended_twice_is_one(db: Database) -> None:
+    task_id = new_id()
+    call_id = await intend(db, task_id)
+    assert await intend(db, task_id, call_id=call_id) == call_id
+    call = await last(db, task_id)
+    assert (call.id, call.call_no, call.state) == (call_id, 1, "intent")
 
 
 async def test_a_finished_call_never_moves_again(db: Database) -> None:

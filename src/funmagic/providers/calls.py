@@ -21,7 +21,8 @@ from funmagic.core.errors import Conflict
 from funmagic.providers.contract import Trouble
 from funmagic.providers.models import ProviderCall
 
-# No row where a younger worker (a higher fence) has already called for this task.
+# No row where a younger worker (a higher fence) has already called for this task. A call whose
+# worker was cut short may be on record without its knowing: it stays one.
 INTEND = text("""
     INSERT INTO provider_calls
            (id, task_id, step_id, call_no, provider_key, model, fence, state, request)
@@ -31,6 +32,7 @@ INTEND = text("""
            :provider_key, :model, :fence, 'intent', :request
      WHERE NOT EXISTS (SELECT FROM provider_calls
                         WHERE task_id = :task_id AND fence > :fence)
+    ON CONFLICT (id) DO UPDATE SET fence = excluded.fence
     RETURNING call_no
 """).bindparams(bindparam("request", type_=JSONB))
 
