@@ -11,7 +11,7 @@ from tests.tasks.figures import DRAW, DRAW_CREDITS
 from tests.tasks.studio import COST_USD_MICROS, VENDOR_WORDS, Person, Studio
 
 from funmagic.core.ids import new_id
-from funmagic.providers import calls
+from funmagic.providers import abandoned, calls
 from funmagic.providers.contract import Call, Trouble
 from funmagic.tasks import calling, claims
 
@@ -208,6 +208,27 @@ async def test_after_a_crash_the_newest_call_says_where_to_go_on(studio: Studio)
         assert (studio.steady.creates, studio.direct.creates) == ([], [])
         assert await states(studio) == [("steady", "abandoned")] * 2
     await studio.assert_one_end()
+
+
+async def test_a_provider_that_is_switched_off_is_asked_for_the_jobs_it_has(
+    studio: Studio,
+) -> None:
+    """For results that are waited for, and for costs of those that are not."""
+    await studio.ask_in_turn("steady", "direct")
+    async with studio.person() as ada:
+        await studio.execute("UPDATE providers SET is_enabled = false WHERE key = 'steady'")
+        assert_drawn(await _resumed(studio, ada, ["submitted"]))
+        assert await states(studio) == [("steady", "done")]
+        task_id = await ada.draw()
+        await _left_behind(studio, task_id, "submitted")
+        await studio.execute(
+            "UPDATE provider_calls SET state = 'abandoned', finished_at = now(),"
+            ' ask_again_at = now(), request = \'{"capability": "image_edit", "options": {}}\''
+            " WHERE state = 'submitted'".replace(":", r"\:")
+        )
+        await abandoned.book_costs(studio.resources)
+        (call,) = await studio.calls()
+    assert (call.state, call.cost_usd_micros) == ("abandoned", COST_USD_MICROS)
 
 
 async def _resumed(studio: Studio, ada: Person, records: list[str]) -> Any:

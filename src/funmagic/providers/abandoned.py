@@ -40,7 +40,9 @@ async def _book(resources: Resources, row: ProviderCall) -> None:
     adapter = registry.adapter(row.provider_key)
     offer = adapter.offers[Capability(row.request["capability"])]
     async with resources.db.transaction() as session:
-        connection = await registry.connection_of(session, resources.vault, row.provider_key)
+        connection = await registry.connection_of(
+            session, resources.vault, row.provider_key, for_new_work=False
+        )
     with tempfile.TemporaryDirectory(prefix="funmagic-") as folder:
         call = Call(
             id=row.id,

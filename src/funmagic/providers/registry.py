@@ -69,20 +69,20 @@ async def close() -> None:
             await each.close()
 
 
-async def connection_of(s: AsyncSession, vault: Vault, key: str) -> Connection:
-    """Open the connection to a configured, enabled provider.
+async def connection_of(
+    s: AsyncSession, vault: Vault, key: str, *, for_new_work: bool = True
+) -> Connection:
+    """Open the connection to a configured provider; for new work it must be switched on.
 
     Raises :class:`Unavailable` where the provider is not configured, is switched off or lacks its
     credentials; :class:`BrokenCredentials` where what is stored cannot be opened.
     """
     query = (
-        select(Provider)
-        .where(Provider.key == key, Provider.is_enabled)
-        .options(undefer(Provider.credentials_encrypted))
+        select(Provider).where(Provider.key == key).options(undefer(Provider.credentials_encrypted))
     )
     provider = (await s.scalars(query)).one_or_none()
     known = _adapters().get(key)
-    if provider is None or known is None:
+    if provider is None or known is None or (for_new_work and not provider.is_enabled):
         raise Unavailable(type="provider_unavailable")
     config = known.config_model.model_validate(provider.config)
     if known.credentials_model is None:

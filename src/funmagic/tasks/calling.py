@@ -123,7 +123,7 @@ class Caller:
         if last is None or last.state != "submitted":
             return await self._ask_anew(task, place)
         try:
-            work = await task.with_provider(self._resources, place)
+            work = await task.with_provider(self._resources, place, for_new_work=False)
         except Stopped as stop:
             raise replace(stop, call_id=last.id, is_still_running=True) from stop
         work = work.with_call(last.id)

@@ -89,8 +89,13 @@ class Assignment:
             return place
         return min(place + 1, len(self.choices) - 1)
 
-    async def with_provider(self, resources: Resources, place: int) -> Work:
-        """Open the way to one of the providers. Raises :class:`Stopped` where there is none."""
+    async def with_provider(
+        self, resources: Resources, place: int, *, for_new_work: bool = True
+    ) -> Work:
+        """Open the way to one of the providers. Raises :class:`Stopped` where there is none.
+
+        One that is switched off is still asked for a job it has: not ``for_new_work``.
+        """
         chosen = self.choices[place]
         key, model = chosen["provider"], chosen["model"]
         try:
@@ -98,7 +103,9 @@ class Assignment:
             options = adapter.offers[self.step.capability].options_of(model)
             given = options.model_validate(chosen["options"])
             async with resources.db.transaction() as session:
-                connection = await registry.connection_of(session, resources.vault, key)
+                connection = await registry.connection_of(
+                    session, resources.vault, key, for_new_work=for_new_work
+                )
         except (
             errors.Unavailable,
             registry.BrokenCredentials,
