@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,9 @@ from tests.dashboard.conftest import config_of, save, tool_called
 from funmagic.core.db import Database
 
 Config = dict[str, Any]
+
+LOCALLY = {"provider": "local", "model": "u2netp"}
+STORE = text("UPDATE tools SET config = CAST(:config AS jsonb) WHERE id = CAST(:id AS uuid)")
 
 
 async def test_a_new_tool_is_hidden_and_configured_as_its_plug_in_recommends(
@@ -227,3 +231,38 @@ async def test_what_cannot_run_is_not_offered(
     answer = await root.patch(f"/api/admin/tools/{figme['id']}", json={"isActive": True})
     assert (answer.status_code, answer.json()["error"]["type"]) == (422, "not_ready")
     assert (await tool_called(root, "pencil-portrait"))["isActive"] is False
+
+
+MISFITS: list[Any] = [
+    {"steps": {}},
+    {"steps": {"remove": None}},
+    {"steps": {"remove": {"priceCredits": "five", "providers": []}}},
+    {"steps": {"remove": {"priceCredits": 5, "providers": [LOCALLY], "settings": {"odd": 1}}}},
+]
+
+
+async def test_a_tool_that_no_longer_fits_takes_nothing_else_down(
+    site: Site, root: httpx.AsyncClient, remover: dict[str, Any], db: Database
+) -> None:
+    path = f"/dashboard/tools/{remover['id']}"
+    for config in MISFITS:
+        async with db.transaction() as s:
+            await s.execute(STORE, {"config": json.dumps(config), "id": remover["id"]})
+        home = await root.get("/en")
+        assert home.status_code == 200, config
+        assert "/en/tools/figme" in home.text
+        assert "/en/tools/background-remove" not in home.text
+        listed = (await root.get("/api/tools")).json()["items"]
+        assert [tool["slug"] for tool in listed] == ["figme"]
+        assert (await root.get("/en/tools/background-remove")).status_code == 404
+        asked = await root.post("/api/tasks", json={"tool": "background-remove", "input": {}})
+        assert asked.status_code == 404, asked.text
+        table = await root.get("/en/dashboard/tools")
+        assert table.status_code == 200, config
+        assert table.text.count("Broken") == 1
+        assert "does not fit this release" in (await root.get(f"/en{path}")).text
+    view = await config_of(root, remover)
+    view["config"] = {"steps": {"remove": {"priceCredits": 5, "providers": [LOCALLY]}}}
+    assert (await save(root, remover, view)).status_code == 200
+    assert "does not fit this release" not in (await root.get(f"/en{path}")).text
+    assert (await root.get("/en/tools/background-remove")).status_code == 200

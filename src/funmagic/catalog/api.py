@@ -12,7 +12,6 @@ from uuid import UUID
 from litestar import Request, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from pydantic import ValidationError
 
 from funmagic.catalog import service
 from funmagic.catalog.service import ToolRow
@@ -145,12 +144,9 @@ def _step_card(row: ToolRow, step: Step, locale: str) -> dict[str, Any]:
 
 
 def _choices(row: ToolRow, step: Step) -> dict[str, list[ChoiceView]]:
-    """What each pick of the step offers; nothing where the settings no longer fit the plug-in."""
+    """What each pick of the step offers."""
     picks = [field for field in form_of(step.input_model) if field.kind == "pick"]
-    try:
-        settings = step.settings_model.model_validate(row.step(step.id).settings)
-    except ValidationError:
-        return {field.name: [] for field in picks}
+    settings = step.settings_model.model_validate(row.step(step.id).settings)
     return {field.name: [_choice(each) for each in choices_of(settings, field)] for field in picks}
 
 

@@ -74,6 +74,24 @@ def parse(config: Mapping[str, Any]) -> ToolConfig:
         raise Invalid(fields=fields_of(error)) from None
 
 
+def fitting(tool: Tool, config: Mapping[str, Any]) -> ToolConfig:
+    """Read a stored configuration that every step of the plug-in can be run with.
+
+    Raises :class:`Invalid` for a shape, a step left out or settings that do not fit. Whether the
+    providers it names still do is for a run to find out: the next one may.
+    """
+    parsed = parse(config)
+    fields: dict[str, str] = {}
+    for step in tool.steps:
+        if step.id in parsed.steps:
+            fields |= _wrong_in_settings(step, parsed.steps[step.id].settings)
+        else:
+            fields[f"steps.{step.id}"] = MISSING_STEP
+    if fields:
+        raise Invalid(fields=fields)
+    return parsed
+
+
 def check(
     tool: Tool, config: Mapping[str, Any], more_models: Mapping[str, Collection[str]] | None = None
 ) -> ToolConfig:

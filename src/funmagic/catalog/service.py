@@ -14,14 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from funmagic.assets import media
-from funmagic.catalog.config import StepConfig, ToolConfig, check, parse
+from funmagic.catalog.config import StepConfig, ToolConfig, check, fitting, parse
 from funmagic.catalog.models import Tool, ToolType
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
+from funmagic.core.log import logger
 from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_cursor, encode_cursor
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import media_in
+
+log = logger(__name__)
 
 # A catalog larger than this is paged by query.
 ACTIVE_LIMIT = 500
@@ -56,11 +59,6 @@ class ToolRow:
         """What each step costs, in the order the steps are run."""
         return {step.id: self.step_price(step.id) for step in self.plugin.steps}
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every step of the plug-in has a price."""
-        return all(step.id in self.config.steps for step in self.plugin.steps)
-
     def step(self, step_id: str) -> StepConfig:
         """A step's configuration. Raises :class:`NotFound`: an unknown step has no price at all."""
         if step_id not in self.config.steps or self.plugin.step(step_id) is None:
@@ -72,12 +70,13 @@ class ToolRow:
 
 
 _remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
+_told: set[UUID] = set()  # tools whose configuration was found broken, at most ACTIVE_LIMIT
 
 
 async def tool_by_slug(s: AsyncSession, slug: str, *, preview: bool = False) -> ToolRow:
     """An active tool of an active type, or any for a ``preview``. Raises :class:`NotFound`.
 
-    Whether somebody may preview is the caller's to know.
+    Whether somebody may see a hidden one is the caller's to know.
     """
     if preview:
         return await _any_by_slug(s, slug)
@@ -100,6 +99,14 @@ async def _any_by_slug(s: AsyncSession, slug: str) -> ToolRow:
     if not row:
         raise NotFound()
     return row
+
+
+async def slug_of(s: AsyncSession, tool_id: UUID) -> str:
+    """What a tool is called today, offered or not. Raises :class:`NotFound`."""
+    slug = await s.scalar(select(Tool.slug).where(Tool.id == tool_id))
+    if slug is None:
+        raise NotFound()
+    return slug
 
 
 def remembered(slug: str) -> ToolRow | None:
@@ -136,8 +143,7 @@ async def page_of_active(
     if tool_type is not None:
         query = query.where(ToolType.name == tool_type)
     found, next_cursor = await newest_first(s, query, q=q, limit=limit, cursor=cursor)
-    rows = (row for tool in found if (row := _row(tool)))
-    return [row for row in rows if row.is_complete], next_cursor
+    return [row for tool in found if (row := _row(tool))], next_cursor
 
 
 async def newest_first(
@@ -167,14 +173,20 @@ def _id_of(cursor: str) -> UUID:
 
 
 def prices_of(tool: Tool) -> dict[str, int]:
-    """What each configured step costs, in the order the steps are run; unknown ones last."""
-    stored = tool.config["steps"]
+    """What each configured step costs, in the order the steps are run; unknown ones last.
+
+    Nothing where what is stored cannot be read.
+    """
+    try:
+        stored = parse(tool.config).steps
+    except Invalid:
+        return {}
     try:
         order = [step.id for step in discovery.tool(tool.implementation).steps]
     except KeyError:
         order = []
     known = [name for name in order if name in stored]
-    return {name: stored[name]["priceCredits"] for name in dict.fromkeys([*known, *stored])}
+    return {name: stored[name].price_credits for name in dict.fromkeys([*known, *stored])}
 
 
 async def configure(
@@ -228,6 +240,15 @@ def _offered() -> Any:
     )
 
 
+def is_broken(tool: Tool) -> bool:
+    """Whether what is stored does not fit this release, so that the tool cannot be offered."""
+    try:
+        fitting(plugin_of(tool.implementation), tool.config)
+    except Invalid:
+        return True
+    return False
+
+
 def plugin_of(implementation: str) -> Plugin:
     """The plug-in of this release. Raises :class:`Invalid`."""
     try:
@@ -237,10 +258,16 @@ def plugin_of(implementation: str) -> Plugin:
 
 
 def _row(tool: Tool) -> ToolRow | None:
-    """None where this release has no such plug-in (any more): the tool is not offered."""
+    """None where this release has no such plug-in (any more), or what is stored does not fit it:
+    the tool is not offered, and the others are."""
     try:
         plugin = discovery.tool(tool.implementation)
     except KeyError:
+        return None
+    try:
+        config = fitting(plugin, tool.config)
+    except Invalid as error:
+        _tell_once(tool, error)
         return None
     return ToolRow(
         id=tool.id,
@@ -253,7 +280,16 @@ def _row(tool: Tool) -> ToolRow | None:
         is_active=tool.is_active,
         is_featured=tool.is_featured,
         usage_count=tool.usage_count,
-        config=parse(tool.config),
+        config=config,
         config_json=json.dumps(tool.config),
         plugin=plugin,
     )
+
+
+def _tell_once(tool: Tool, error: Invalid) -> None:
+    if tool.id in _told:
+        return
+    if len(_told) >= ACTIVE_LIMIT:
+        _told.clear()
+    _told.add(tool.id)
+    log.error("tool is broken and not offered", slug=tool.slug, fields=sorted(error.fields))

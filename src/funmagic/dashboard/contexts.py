@@ -51,7 +51,8 @@ class OverviewView:
 
 @dataclass(frozen=True, slots=True)
 class ToolRow:
-    """A tool in the list. ``prices`` are whole credits, in the order of its steps."""
+    """A tool in the list. ``prices`` are whole credits, in the order of its steps; a broken tool is
+    not offered, active or not."""
 
     path: str
     api_path: str
@@ -61,6 +62,7 @@ class ToolRow:
     picture: str | None
     prices: tuple[int, ...]
     usage_count: int
+    is_broken: bool
     is_active: bool
     is_featured: bool
 
@@ -92,7 +94,8 @@ class NewToolView:
 @dataclass(frozen=True, slots=True)
 class ToolView:
     """A tool and its form. ``models`` is what the browser needs to follow a choice of provider:
-    by step, then by provider. ``broken`` says why there is no form."""
+    by step, then by provider. ``config`` is what of the stored one can be drawn, by step;
+    ``broken`` says why the tool is not offered, be there a form or not."""
 
     tool: AdminTool
     picture: str | None

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from funmagic.catalog.config import StepConfig
 from funmagic.catalog.models import Tool
 from funmagic.catalog.service import plugin_of
 from funmagic.core.http import CamelModel
@@ -15,6 +16,7 @@ from funmagic.core.i18n import N_, translate
 from funmagic.providers.contract import Offer
 from funmagic.providers.service import ProviderState
 from funmagic.toolkit.contract import Step
+from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import FormField, Kind, UndrawableField, form_of
 
 RETIRES = N_("{model} retires on {date}.")
@@ -89,7 +91,29 @@ def tool_form(tool: Tool, providers: Sequence[ProviderState], locale: str) -> To
     plugin = plugin_of(tool.implementation)
     forms: dict[str, list[FieldView]] = {}
     steps = [_step_form(step, providers, forms, locale) for step in plugin.steps]
-    return ToolForm(steps=steps, options_forms=forms, warnings=_warnings(tool, steps))
+    used = readable(plugin, tool.config)
+    return ToolForm(steps=steps, options_forms=forms, warnings=_warnings(used, steps))
+
+
+def readable(plugin: Plugin, config: Mapping[str, Any]) -> dict[str, StepConfig]:
+    """By step, what of a stored configuration its form can be drawn with; the rest begins anew."""
+    found: dict[str, StepConfig] = {}
+    for step in plugin.steps:
+        try:
+            known = StepConfig.model_validate(config["steps"].get(step.id))
+        except ValidationError:
+            continue
+        found[step.id] = known.model_copy(update={"settings": _fitting(step, known.settings)})
+    return found
+
+
+def _fitting(step: Step, settings: dict[str, Any]) -> dict[str, Any]:
+    try:
+        step.settings_model.model_validate(settings)
+    except ValidationError as error:
+        wrong = {item["loc"][0] for item in error.errors() if item["loc"]}
+        return {name: value for name, value in settings.items() if name not in wrong}
+    return settings
 
 
 def form_view(model: type[BaseModel], locale: str) -> list[FieldView]:
@@ -190,12 +214,10 @@ def _models(
     return views
 
 
-def _warnings(tool: Tool, steps: Sequence[StepForm]) -> list[str]:
+def _warnings(configured: Mapping[str, StepConfig], steps: Sequence[StepForm]) -> list[str]:
     """What an admin should know of the models this tool uses now."""
     used = {
-        (choice.get("provider"), choice.get("model"))
-        for step in tool.config["steps"].values()
-        for choice in step.get("providers", ())
+        (choice.provider, choice.model) for step in configured.values() for choice in step.providers
     }
     found = {
         model.warning: None

@@ -17,13 +17,13 @@ from funmagic.accounts.models import User
 from funmagic.catalog import admin
 from funmagic.catalog.api import media_url
 from funmagic.catalog.models import Tool
-from funmagic.catalog.service import prices_of
+from funmagic.catalog.service import is_broken, plugin_of, prices_of
 from funmagic.core.errors import Invalid
 from funmagic.core.i18n import N_, translate
 from funmagic.core.resources import Resources
 from funmagic.dashboard.api.tools import AdminTool
 from funmagic.dashboard.contexts import NewToolView, Option, ToolRow, ToolsView, ToolView
-from funmagic.dashboard.forms import ToolForm, tool_form
+from funmagic.dashboard.forms import ToolForm, readable, tool_form
 from funmagic.dashboard.pages.drawing import draw
 from funmagic.providers import service as providers
 from funmagic.toolkit import discovery
@@ -31,6 +31,10 @@ from funmagic.web.pages import AnyRequest, known_locale
 from funmagic.web.static import front_end
 
 PAGE_ROWS: Final = 20
+MISFIT: Final = N_(
+    "What is stored for this tool does not fit this release, so the tool is not offered. "
+    "Check everything below and save it."
+)
 NO_PLUGIN: Final = N_("This release has no implementation “{key}”: the tool cannot run.")
 
 
@@ -90,8 +94,13 @@ async def show_tool(
         states = await providers.every(session)
     broken = ""
     form: ToolForm | None = None
+    config: dict[str, Any] = {}
     try:
         form = tool_form(tool, states, locale)
+        used = readable(plugin_of(tool.implementation), tool.config)
+        config = {name: each.model_dump(mode="json", by_alias=True) for name, each in used.items()}
+        if is_broken(tool):
+            broken = translate(locale, MISFIT)
     except Invalid:
         broken = translate(locale, NO_PLUGIN, key=tool.implementation)
     view = ToolView(
@@ -99,7 +108,7 @@ async def show_tool(
         picture=_picture(tool),
         types=types,
         preview_path=f"/{locale}/tools/{tool.slug}?preview=1",
-        config=tool.config,
+        config=config,
         form=form,
         models=_models(form) if form else {},
         broken=broken,
@@ -117,6 +126,7 @@ def _row(tool: Tool, locale: str) -> ToolRow:
         picture=_picture(tool),
         prices=tuple(prices_of(tool).values()),
         usage_count=tool.usage_count,
+        is_broken=is_broken(tool),
         is_active=tool.is_active,
         is_featured=tool.is_featured,
     )
