@@ -25,6 +25,13 @@ from funmagic.web.handlers import tools
 PAGE = f"/en/tools/{FIGME}"
 STAGE = re.compile(r'data-stage="(\w+)"')
 STEP = re.compile(r'data-state="(\w+)"')
+# A button that starts a run says its price; a form has a place for photos.
+STARTS = re.compile(r"data-price-label|<image-picker|data-act=\"(?:submit|start-over)")
+FAIL = text("""
+    UPDATE tasks SET status = 'failed', error_type = 'internal', error_message = 'Broken.',
+                     completed_at = now()
+     WHERE id = :id
+""")
 AGE = text("UPDATE tasks SET created_at = now() - make_interval(days => :days) WHERE id = :id")
 
 
@@ -135,13 +142,59 @@ async def test_a_relief_is_marked_and_a_model_has_its_picture(
     assert "<img data-poster src=" in scene
 
 
-async def test_a_task_of_another_tool_is_not_opened_here(
-    site: Site, make_user: MakeUser, astronaut: bytes
+async def test_a_task_leads_to_its_own_tool_as_it_is_called_today(
+    site: Site, resources: Resources, make_user: MakeUser, astronaut: bytes
 ) -> None:
     async with site.browser(await make_user(credits_=500)) as browser:
         task = (await draw(browser, await upload(browser, astronaut))).json()["taskId"]
-        page = await browser.get("/en/tools/background-remove", params={"task": task})
-    assert page.status_code == 404
+        await alter(resources, "slug = 'statuette'")
+        for slug in ("background-remove", FIGME, "never-heard-of"):
+            page = await browser.get(f"/zh/tools/{slug}", params={"task": task})
+            assert page.status_code == 302, slug
+            assert page.headers["location"] == f"/zh/tools/statuette?task={task}"
+        page = await browser.get("/zh/tools/statuette", params={"task": task})
+        assert f'data-task="{task}"' in page.text
+        assert (await browser.get(PAGE)).status_code == 404
+    async with site.browser(await make_user("bob@example.com")) as stranger:
+        for slug in (FIGME, "statuette"):
+            page = await stranger.get(f"/en/tools/{slug}", params={"task": task})
+            assert page.status_code == 404
+
+
+async def test_a_tool_that_is_no_longer_offered_keeps_its_results_for_those_who_have_some(
+    site: Site, resources: Resources, make_user: MakeUser, astronaut: bytes
+) -> None:
+    async with site.browser(await make_user(credits_=500)) as browser:
+        family = await finished_family(browser, resources, astronaut)
+        failed = (await draw(browser, await upload(browser, astronaut))).json()["taskId"]
+        async with resources.db.transaction() as session:
+            await session.execute(FAIL, {"id": UUID(failed)})
+            await session.execute(AGE, {"id": UUID(failed), "days": 99})
+        await alter(resources, "is_active = false")
+        for task in (family.parent, family.child):
+            page = (await browser.get(PAGE, params={"task": task})).text
+            assert f'data-task="{task}"' in page
+            assert 'data-act="save"' in page
+            assert 'data-ref="download"' in page
+            assert f"?task={family.child}" in page
+            assert STARTS.findall(page) == []
+        page = (await browser.get(PAGE)).text
+        assert f'data-task="{failed}"' in page, "the newest, however old"
+        assert STARTS.findall(page) == []
+        page = (await browser.get(PAGE, params={"task": "new"})).text
+        assert "This tool is not offered any more." in page
+        assert STARTS.findall(page) == []
+    async with site.browser(await make_user("bob@example.com")) as stranger:
+        assert (await stranger.get(PAGE)).status_code == 404
+        assert (await stranger.get(PAGE, params={"task": family.child})).status_code == 404
+    async with site.browser() as anybody:
+        assert (await anybody.get(PAGE, params={"task": family.child})).status_code == 404
+
+
+async def alter(resources: Resources, assignment: str) -> None:
+    """What an admin does to figme."""
+    async with resources.db.transaction() as session:
+        await session.execute(text(f"UPDATE tools SET {assignment} WHERE slug = 'figme'"))
 
 
 async def test_only_pages_that_show_models_let_a_browser_read_its_own_addresses(site: Site) -> None:

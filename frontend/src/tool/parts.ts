@@ -35,7 +35,7 @@ export class Fresh {
       const part = this.part(place.dataset["part"]!);
       if (part) place.replaceChildren(...part.childNodes);
     }
-    for (const name of ["task", "step"]) {
+    for (const name of ["task", "step", "tool"]) {
       const value = this.executor.dataset[name];
       if (value) executor.dataset[name] = value;
       else delete executor.dataset[name];

@@ -152,7 +152,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ToolView:
-    """A tool's page. ``form`` is what a person begins with."""
+    """A tool's page. ``form`` is what a person begins with; without ``can_run`` the tool is not
+    offered any more and the page shows one's results alone."""
 
     slug: str
     path: str
@@ -162,6 +163,7 @@ class ToolView:
     steps: tuple[StepForm, ...]
     form: StepForm
     marks: tuple[Mark, ...]
+    can_run: bool
     is_before_after: bool
     stage: Stage
     empty_stage: Stage

@@ -94,8 +94,13 @@ def tool_view(
     family: Family | None,
     runs: Sequence[TaskRow],
     older: str | None,
+    *,
+    can_run: bool = True,
 ) -> ToolView:
-    """The page of ``tool``, opened on a family; ``older`` is the cursor of the runs not shown."""
+    """The page of ``tool``, opened on a family; ``older`` is the cursor of the runs not shown.
+
+    Without ``can_run`` nothing on it starts a run.
+    """
     draw = Drawing(tool, locale)
     steps = tuple(_form(draw, step, {}) for step in tool.plugin.steps)
     first = tool.plugin.steps[0]
@@ -112,6 +117,7 @@ def tool_view(
         steps=steps,
         form=form,
         marks=_marks(draw, family),
+        can_run=can_run,
         is_before_after=tool.plugin.result_view == "before-after",
         stage=STAGES[family.shown.status] if family else empty,
         empty_stage=empty,

@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from litestar.response import Template
+from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.guards import is_admin
@@ -45,17 +45,25 @@ async def show_tool(
     task: FromQuery[str | None] = None,
     runs: FromQuery[str | None] = None,
     preview: FromQuery[bool] = False,
-) -> Template:
+) -> Template | Redirect:
     """The page of one tool, opened on the person's newest task or the one named.
 
-    ``runs`` is the cursor of the list of runs; ``preview`` shows an admin a tool that is not
+    A named task of another tool, or from before its tool's slug was changed, leads to its page of
+    today. ``runs`` is the cursor of the list of runs; ``preview`` shows an admin a tool that is not
     offered.
     """
     known_locale(locale)
     preview = preview and is_admin(user_or_none)
     before = task_id_of(decode_cursor(runs, str)[0]) if runs else None
     async with resources.db.transaction() as session:
-        tool = await catalog.tool_by_slug(session, slug, preview=preview)
+        named = await _named(session, user_or_none, task)
+        if named is not None and (today := await catalog.slug_of(session, named.tool_id)) != slug:
+            return Redirect(
+                f"/{locale}/tools/{today}?task={named.id}",
+                status_code=302,
+                headers={"Cache-Control": "private, no-cache"},
+            )
+        tool, can_run = await _tool(session, user_or_none, slug, preview=preview)
         viewer = await viewer_of(session, user_or_none)
         family: Family | None = None
         found: list[Task] = []
@@ -65,14 +73,16 @@ async def show_tool(
                 session, user_or_none, slug, RUNS_SHOWN + 1, before=before
             )
             rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
-            opened = await _opened(session, user_or_none, tool, task)
+            opened = named
+            if task is None:
+                opened = await _latest(session, user_or_none, slug, can_run)
             if opened is not None:
                 family = Family(
                     await task_view(resources, session, opened, locale=locale),
                     await _ancestors(session, opened, len(tool.plugin.steps)),
                 )
     older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
-    view = tool_view(tool, locale, family, rows, older)
+    view = tool_view(tool, locale, family, rows, older, can_run=can_run)
     if any(step.capability in MODELS for step in tool.plugin.steps):
         cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
     return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
@@ -93,22 +103,33 @@ def task_id_of(text: str) -> UUID:
         raise NotFound from None
 
 
-async def _opened(
-    session: AsyncSession, user: User, tool: ToolRow, named: str | None
-) -> Task | None:
-    """The task to open the page with. Raises :class:`NotFound` for one that is not theirs."""
-    if named == NEW:
+async def _tool(
+    session: AsyncSession, user: User | None, slug: str, *, preview: bool
+) -> tuple[ToolRow, bool]:
+    """The tool, and whether its page lets one run it: one that is not offered any more is shown to
+    those who have tasks of it, for their results. Raises :class:`NotFound` for everybody else."""
+    try:
+        return await catalog.tool_by_slug(session, slug, preview=preview), True
+    except NotFound:
+        if user is None or await tasks.latest_of(session, user, slug) is None:
+            raise
+    return await catalog.tool_by_slug(session, slug, preview=True), False
+
+
+async def _named(session: AsyncSession, user: User | None, named: str | None) -> Task | None:
+    """The task the address names. Raises :class:`NotFound` for one that is not theirs."""
+    if user is None or named is None or named == NEW:
         return None
-    if named is None:
-        latest = await tasks.latest_of(session, user, tool.slug)
-        is_over = latest is not None and STAGES[latest.status] != "running"
-        if latest is None or (is_over and latest.created_at < now() - SHOWN_AFTERWARDS):
-            return None
-        return latest
-    task = await tasks.owned_by(session, user.id, task_id_of(named))
-    if task.tool_id != tool.id:
-        raise NotFound
-    return task
+    return await tasks.owned_by(session, user.id, task_id_of(named))
+
+
+async def _latest(session: AsyncSession, user: User, slug: str, can_run: bool) -> Task | None:
+    """The task to open the page with, where none is named; an old one gives way to the form."""
+    latest = await tasks.latest_of(session, user, slug)
+    is_over = latest is not None and STAGES[latest.status] != "running"
+    if latest is None or (can_run and is_over and latest.created_at < now() - SHOWN_AFTERWARDS):
+        return None
+    return latest
 
 
 async def _ancestors(session: AsyncSession, task: Task, most: int) -> tuple[Task, ...]:
