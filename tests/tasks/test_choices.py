@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
-from tests.tasks.figures import DRAW, DRAW_CREDITS, STYLES, configure, draw
+from tests.tasks.figures import DRAW, DRAW_CREDITS, FIGME, STYLES, configure, draw
 from tests.tasks.runs import ended
 from tests.uploads import upload
 
@@ -42,6 +42,20 @@ async def test_a_choice_that_is_not_offered_is_refused(
         await configure(resources, STYLES_AT, [style("new")])
         assert (await draw(browser, photo, style="pencil")).status_code == 422
         assert (await draw(browser, photo, style="new")).status_code == 201
+
+
+async def test_what_is_wrong_with_each_field_is_said_in_our_words(
+    site: Site, make_user: MakeUser
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        asked = {"tool": FIGME, "input": {"style": 5, "surprise": 1}}
+        answer = await browser.post("/api/tasks", json=asked)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["fields"] == {
+        "input.image": "This is required.",
+        "input.style": "This value is not valid.",
+        "input.surprise": "There is no such setting.",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from funmagic.catalog.service import ToolRow
 from funmagic.core import errors
-from funmagic.core.http import field_message
+from funmagic.core.forms import fields_of
 from funmagic.core.i18n import N_
 from funmagic.toolkit import schema
 from funmagic.toolkit.contract import Step
@@ -113,11 +113,7 @@ def _checked_input(step: Step, given: dict[str, Any]) -> dict[str, Any]:
         checked = step.input_model.model_validate(given)
         return checked.model_dump(mode="json", by_alias=True)
     except ValidationError as error:
-        fields = {
-            ".".join(["input", *map(str, item["loc"])]): field_message(item["msg"])
-            for item in error.errors()
-        }
-        raise errors.Invalid(fields=fields) from None
+        raise errors.Invalid(fields=fields_of(error, "input")) from None
 
 
 def _check_choices(tool: ToolRow, step: Step, input_values: dict[str, Any]) -> None:
