@@ -214,6 +214,8 @@ async def test_a_model_the_vendor_lists_can_be_chosen_and_its_end_is_told(
     assert models["gpt-image-1.5"]["retiresOn"] == "2026-12-01"
     assert models["listed-1"]["isListed"] is True
     assert models["new-1"]["isListed"] is False
+    assert models["new-1"]["warning"] == "The provider does not list new-1: it may be refused."
+    assert models["listed-1"]["warning"] is None
     assert set(form["optionsForms"]) >= {model["options"] for model in models.values()}
 
 

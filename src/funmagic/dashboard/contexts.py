@@ -23,7 +23,8 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
-    """A provider in a list. ``warnings`` are sentences; ``last_check`` None: never tested."""
+    """A provider in a list. ``message`` says why one does not work, ``warnings`` are sentences;
+    ``last_check`` None: never tested."""
 
     path: str
     label: str

@@ -19,6 +19,7 @@ from funmagic.toolkit.contract import Step
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import FormField, Kind, UndrawableField, form_of
 
+NOT_LISTED = N_("The provider does not list {model}: it may be refused.")
 RETIRES = N_("{model} retires on {date}.")
 
 
@@ -202,20 +203,27 @@ def _models(
         if name not in forms:
             forms[name] = form_view(options, locale)
         day = retiring.get(model)
+        is_listed = model in listed if listed else None
         views.append(
             ModelView(
                 id=model,
                 options=name,
-                is_listed=model in listed if listed else None,
+                is_listed=is_listed,
                 retires_on=date.fromisoformat(day) if day else None,
-                warning=retirement(model, day, locale) if day else None,
+                warning=_warning(model, day, is_listed, locale),
             )
         )
     return views
 
 
+def _warning(model: str, day: str | None, is_listed: bool | None, locale: str) -> str | None:
+    if day:
+        return retirement(model, day, locale)
+    return translate(locale, NOT_LISTED, model=model) if is_listed is False else None
+
+
 def _warnings(configured: Mapping[str, StepConfig], steps: Sequence[StepForm]) -> list[str]:
-    """What an admin should know of the models this tool uses now."""
+    """Which of the models this tool uses now retire."""
     used = {
         (choice.provider, choice.model) for step in configured.values() for choice in step.providers
     }
@@ -224,6 +232,6 @@ def _warnings(configured: Mapping[str, StepConfig], steps: Sequence[StepForm]) -
         for step in steps
         for provider in step.providers
         for model in provider.models
-        if model.warning and (provider.key, model.id) in used
+        if model.warning and model.retires_on and (provider.key, model.id) in used
     }
     return list(found)

@@ -59,7 +59,7 @@ def provider_row(line: ProviderLine, locale: str) -> ProviderRow:
         label=line.label,
         capabilities=capability_names(line, locale),
         status=status_of(line, locale),
-        message=translate(locale, line.health.message or ""),
+        message=translate(locale, line.health.message or "") if _state(line) == "ailing" else "",
         is_simulated=line.is_simulated,
         last_check=line.health.checked_at,
         warnings=tuple(line.health.warnings),
