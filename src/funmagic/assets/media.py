@@ -32,6 +32,11 @@ REFER = text("""
 """)
 
 
+def media_url(asset_id: UUID | str | None) -> str | None:
+    """The address of a tool's picture on this site, where there is one."""
+    return f"/media/{asset_id}" if asset_id else None
+
+
 async def refer_to(session: AsyncSession, asset_ids: Collection[UUID]) -> set[UUID]:
     """Mark pictures as used; returns those that are there.
 

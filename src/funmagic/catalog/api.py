@@ -7,12 +7,12 @@ and options: nothing of it passes but prices and the choices people have.
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from litestar import Request, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
+from funmagic.assets.media import media_url
 from funmagic.catalog import service
 from funmagic.catalog.service import ToolRow
 from funmagic.core.http import CamelModel, request_locale
@@ -114,11 +114,6 @@ async def show_tool(
         for step in row.plugin.steps
     ]
     return ToolView(**_card(row, locale), steps=steps)
-
-
-def media_url(asset_id: UUID | str | None) -> str | None:
-    """The address of a tool's picture on this site."""
-    return f"/media/{asset_id}" if asset_id else None
 
 
 def _card(row: ToolRow, locale: str) -> dict[str, Any]:

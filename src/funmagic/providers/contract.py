@@ -123,12 +123,6 @@ class ImageTo3d:
 
 Request = BackgroundRemoval | ImageEdit | ImageTo3d
 
-REQUEST_TYPES: Mapping[Capability, type[Request]] = {
-    Capability.BACKGROUND_REMOVAL: BackgroundRemoval,
-    Capability.IMAGE_EDIT: ImageEdit,
-    Capability.IMAGE_TO_3D: ImageTo3d,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Result:

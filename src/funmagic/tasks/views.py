@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.assets import service as assets
+from funmagic.assets.media import media_url
 from funmagic.assets.views import AssetView, asset_view, thumbnail_url_of
 from funmagic.catalog.models import Tool as ToolTable
 from funmagic.core import errors
@@ -261,7 +262,7 @@ def _pick_view(task: Task, field: FormField, slug: str, locale: str) -> dict[str
     return {
         "slug": slug,
         "name": translate(locale, choice.get("name", slug)),
-        "imageUrl": f"/media/{image}" if image else None,
+        "imageUrl": media_url(image),
     }
 
 

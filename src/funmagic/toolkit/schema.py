@@ -113,13 +113,6 @@ def media_in(settings: BaseModel) -> dict[str, UUID]:
     return found
 
 
-def image_fields(model: type[BaseModel]) -> tuple[str, ...]:
-    """The attributes of ``model`` that name uploaded images, in its order."""
-    return tuple(
-        name for name, info in model.model_fields.items() if isinstance(_marker(info), ImageField)
-    )
-
-
 def json_schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """JSON Schema as programs see it; ``x-kind`` and ``x-upload-route`` explain what a UUID is."""
     schema = model.model_json_schema(by_alias=True)

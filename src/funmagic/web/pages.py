@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
+from funmagic.assets.media import media_url
 from funmagic.core.errors import NotFound
 from funmagic.core.http import request_locale
 from funmagic.core.i18n import LOCALES, language_name
 from funmagic.core.settings import Settings
 from funmagic.credits import service as credits
 from funmagic.web.contexts import Language, Page, View, Viewer, context
+from funmagic.web.static import front_end
 
 LOCALE_COOKIE = "fm_locale"
 LOCALE_LIFETIME_S = 365 * 24 * 3600
@@ -43,6 +45,12 @@ async def viewer_of(session: AsyncSession, user: User | None) -> Viewer | None:
 def as_viewer(user: User, available: int) -> Viewer:
     """A signed-in person as pages see them; ``available`` is whole credits."""
     return Viewer(email=user.email, available=available, is_admin=is_admin(user))
+
+
+def picture_of(implementation: str, thumbnail: str | None) -> str | None:
+    """A tool's picture: what an admin chose, else the one its plug-in comes with."""
+    built = f"tools/{implementation}.webp"
+    return media_url(thumbnail) or (front_end().url(built) if front_end().has(built) else None)
 
 
 def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = True) -> Page:

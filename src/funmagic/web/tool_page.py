@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from funmagic.assets.media import media_url
 from funmagic.assets.service import ROUTES
 from funmagic.assets.views import AssetView
 from funmagic.catalog.service import ToolRow
@@ -171,11 +172,7 @@ def _options(draw: Drawing, step: Step, field: FormField) -> tuple[Option, ...]:
         return ()
     settings = step.settings_model.model_validate(draw.tool.step(step.id).settings)
     return tuple(
-        Option(
-            choice.slug,
-            draw.words(choice.name),
-            f"/media/{choice.image}" if choice.image else None,
-        )
+        Option(choice.slug, draw.words(choice.name), media_url(choice.image))
         for choice in choices_of(settings, field)
     )
 

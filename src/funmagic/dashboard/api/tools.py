@@ -11,8 +11,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from pydantic import Field, StringConstraints
 
+from funmagic.assets.media import media_url
 from funmagic.catalog import admin, service
-from funmagic.catalog.api import media_url
 from funmagic.catalog.models import SLUG, Tool
 from funmagic.core.http import CamelModel, request_locale
 from funmagic.core.paging import DEFAULT_LIMIT, Page

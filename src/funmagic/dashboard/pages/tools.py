@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
 from funmagic.catalog import admin
-from funmagic.catalog.api import media_url
 from funmagic.catalog.models import Tool
 from funmagic.catalog.service import is_broken, plugin_of, prices_of
 from funmagic.core.errors import Invalid
@@ -27,8 +26,7 @@ from funmagic.dashboard.forms import ToolForm, readable, tool_form
 from funmagic.dashboard.pages.drawing import draw
 from funmagic.providers import service as providers
 from funmagic.toolkit import discovery
-from funmagic.web.pages import AnyRequest, known_locale
-from funmagic.web.static import front_end
+from funmagic.web.pages import AnyRequest, known_locale, picture_of
 
 PAGE_ROWS: Final = 20
 MISFIT: Final = N_(
@@ -105,7 +103,7 @@ async def show_tool(
         broken = translate(locale, NO_PLUGIN, key=tool.implementation)
     view = ToolView(
         tool=AdminTool.of(tool),
-        picture=_picture(tool),
+        picture=picture_of(tool.implementation, tool.thumbnail),
         types=types,
         preview_path=f"/{locale}/tools/{tool.slug}?preview=1",
         config=config,
@@ -123,19 +121,13 @@ def _row(tool: Tool, locale: str) -> ToolRow:
         title=translate(locale, tool.title),
         slug=tool.slug,
         type=translate(locale, tool.tool_type.display_name),
-        picture=_picture(tool),
+        picture=picture_of(tool.implementation, tool.thumbnail),
         prices=tuple(prices_of(tool).values()),
         usage_count=tool.usage_count,
         is_broken=is_broken(tool),
         is_active=tool.is_active,
         is_featured=tool.is_featured,
     )
-
-
-def _picture(tool: Tool) -> str | None:
-    """Its own thumbnail, else the one its plug-in comes with."""
-    built = f"tools/{tool.implementation}.webp"
-    return media_url(tool.thumbnail) or (front_end().url(built) if front_end().has(built) else None)
 
 
 async def _types(session: AsyncSession, locale: str) -> tuple[Option, ...]:

@@ -14,8 +14,7 @@ from funmagic.core.http import request_locale
 from funmagic.core.i18n import translate
 from funmagic.core.resources import Resources
 from funmagic.web.contexts import HomeView, ToolCard
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
-from funmagic.web.static import front_end
+from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, picture_of, viewer_of
 
 
 @get("/", include_in_schema=False)
@@ -55,13 +54,5 @@ def _card(tool: ToolRow, locale: str) -> ToolCard:
         title=translate(locale, tool.title),
         description=translate(locale, tool.description),
         price_credits=tool.step_price(tool.plugin.steps[0].id),
-        picture_url=_picture(tool),
+        picture_url=picture_of(tool.implementation, tool.thumbnail),
     )
-
-
-def _picture(tool: ToolRow) -> str | None:
-    """What an admin chose, else the picture that came with the tool."""
-    if tool.thumbnail:
-        return f"/media/{tool.thumbnail}"
-    built = f"tools/{tool.implementation}.webp"
-    return front_end().url(built) if front_end().has(built) else None

@@ -25,7 +25,7 @@ from funmagic.tasks import service as tasks
 from funmagic.tasks.models import Task
 from funmagic.tasks.views import TaskRow, task_rows, task_view
 from funmagic.toolkit.contract import Tool as Plugin
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.pages import PAGE_HEADERS, AnyRequest, drawn, known_locale, page_of, viewer_of
 from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
 
 RUNS_SHOWN: Final = 12
@@ -61,7 +61,7 @@ async def show_tool(
             return Redirect(
                 f"/{locale}/tools/{today}?task={named.id}",
                 status_code=302,
-                headers={"Cache-Control": "private, no-cache"},
+                headers=PAGE_HEADERS,
             )
         tool, can_run = await _tool(session, user_or_none, slug, preview=preview)
         viewer = await viewer_of(session, user_or_none)
