@@ -141,7 +141,10 @@ async def test_a_vendor_that_answers_directly_is_waited_for_no_longer(
 
 
 @pytest.mark.hazard("M17")
-async def test_nothing_more_is_asked_of_a_busy_vendor(studio: Studio) -> None:
+async def test_nothing_more_is_asked_of_a_busy_vendor(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "LONGEST_RETRY_S", 60.0)  # else the next one is asked at once
     studio.steady.always(Trouble.BUSY, may_repeat=True, retry_after_s=60.0)
     await studio.ask_in_turn("steady", "direct")
     async with studio.person() as ada, studio.worker():
