@@ -67,7 +67,9 @@ export class ToolExecutor extends HTMLElement {
 
   async #begin(): Promise<void> {
     if (this.stage === "running") this.#follow(this.dataset["task"]!, null);
-    const found = await kept(this.tool);
+    // An address that names a task shows that task; a kept photo waits for the form.
+    const named = new URL(location.href).searchParams.get("task");
+    const found = named === null || named === "new" ? await kept(this.tool) : null;
     if (!found || this.stage === "running") return;
     await this.form.restore(found);
     if (!this.form.hasPhotos) return;
@@ -100,7 +102,7 @@ export class ToolExecutor extends HTMLElement {
       clear: () => this.#cleared(picker as ImagePicker),
       "start-over": () => this.#startOver(),
       "cancel-upload": () => this.#abort?.abort(),
-      "ask-to-cancel": () => this.#askToCancel(),
+      "ask-to-cancel": () => this.#cancelDialog.showModal(),
       "keep-going": () => this.#cancelDialog.close(),
       "cancel-run": () => void this.#cancel(),
       save: () => void toggleSaved(at as HTMLButtonElement),
@@ -257,12 +259,6 @@ export class ToolExecutor extends HTMLElement {
         else this.#startOver();
       },
     });
-  }
-
-  #askToCancel(): void {
-    this.#ref("cancel-waiting").hidden = !this.#running.isWaiting;
-    this.#ref("cancel-running").hidden = this.#running.isWaiting;
-    this.#cancelDialog.showModal();
   }
 
   async #cancel(): Promise<void> {

@@ -1,4 +1,4 @@
-// What steps cost, as the buttons say it: every label of a step carries its price.
+// What steps cost, as the buttons and the list beside them say it: every label carries its price.
 import { tn } from "../i18n";
 
 export function priceOf(root: HTMLElement, step: string): number {
@@ -12,6 +12,9 @@ export function setPrice(root: HTMLElement, step: string, credits: number): void
       action: label.dataset["action"]!,
     });
   }
+  for (const line of document.querySelectorAll(`[data-price-of="${step}"]`)) {
+    line.textContent = tn("{number} credit", "{number} credits", credits);
+  }
 }
 
 // The prices as another drawing of the page tells them.
@@ -20,6 +23,10 @@ export function takePrices(root: HTMLElement, fresh: HTMLElement): void {
   for (const { dataset } of fresh.querySelectorAll<HTMLElement>("[data-price-label]")) {
     if (!seen.has(dataset["step"]!)) setPrice(root, dataset["step"]!, Number(dataset["price"]));
     seen.add(dataset["step"]!);
+  }
+  for (const { dataset, textContent } of fresh.ownerDocument.querySelectorAll<HTMLElement>("[data-price-of]")) {
+    const line = document.querySelector(`[data-price-of="${dataset["priceOf"]!}"]`);
+    if (line) line.textContent = textContent;
   }
 }
 

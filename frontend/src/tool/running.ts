@@ -11,16 +11,12 @@ export class Running {
 
   constructor(private readonly root: HTMLElement) {}
 
-  get isWaiting(): boolean {
-    return this.#isWaiting;
-  }
-
   // `working` is what is said while it runs; null keeps what the server drew.
   begin(working: string | null): void {
     this.stop();
     const time = this.#ref("run-time");
     this.#beganAt = Date.now() - Number(working ? 0 : time.dataset["elapsedS"]) * 1000;
-    this.#isWaiting = true;
+    this.#waits(true);
     this.#estimateS = null;
     if (working) {
       this.#ref("news-running").textContent = working;
@@ -39,14 +35,14 @@ export class Running {
   // What the server says by now.
   tell(task: Task): void {
     this.#estimateS = task.estimateS ?? null;
-    this.#isWaiting = task.status === "pending" || task.status === "queued";
+    this.#waits(task.status === "pending" || task.status === "queued");
     if (task.isCancelling) this.cancelling(true);
     this.#tell(task);
   }
 
   started(): void {
     if (this.#isWaiting) this.#beganAt = Date.now();
-    this.#isWaiting = false;
+    this.#waits(false);
     this.#tell(null);
   }
 
@@ -87,6 +83,13 @@ export class Running {
   cancelling(isOn: boolean): void {
     this.#ref("cancel").hidden = isOn;
     if (isOn) this.#ref("news-running").textContent = t("Stopping…");
+  }
+
+  // What stopping the run means depends on it, also while the question is on the screen.
+  #waits(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.#ref("cancel-waiting").hidden = !isWaiting;
+    this.#ref("cancel-running").hidden = isWaiting;
   }
 
   #tell(task: Task | null): void {
