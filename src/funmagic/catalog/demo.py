@@ -18,7 +18,11 @@ from funmagic.catalog import service
 from funmagic.catalog.models import Tool
 from funmagic.core.errors import Conflict
 from funmagic.core.ids import new_id
+from funmagic.core.log import logger
 from funmagic.core.resources import Resources
+from funmagic.core.storage import StorageError
+
+log = logger(__name__)
 
 PICTURES: Final = Path(__file__).parent / "pictures"
 SIDE_PX: Final = 400
@@ -38,7 +42,11 @@ async def give_pictures(resources: Resources, owner_email: str) -> None:
     config: dict[str, Any] = tool.config
     pictures = []
     for style in config["steps"]["image-gen"]["settings"]["styles"]:
-        picture = await _stored(resources, owner_id, f"{style['slug']}.webp")
+        try:
+            picture = await _stored(resources, owner_id, f"{style['slug']}.webp")
+        except StorageError as error:  # not worth a start that fails
+            log.warning("no sample pictures", error=str(error))
+            return
         style |= {"image": str(picture.id), "useImage": False}
         pictures.append(picture)
     with suppress(Conflict):  # somebody else was faster

@@ -20,7 +20,6 @@ from funmagic.embedded.postgres import Postgres
 from funmagic.embedded.preparation import is_prepared, remember
 from funmagic.embedded.process import StartFailed
 from funmagic.embedded.programs import Program
-from funmagic.embedded.seaweedfs import SeaweedFS
 from funmagic.embedded.server import Server, Site
 from funmagic.embedded.simulators import Simulators
 from funmagic.embedded.stack import SERVERS, launch, settle, stop
@@ -109,10 +108,8 @@ class Supervisor:
         everything = {**os.environ, **environment}
         waiting = list(self._servers)
         if not self._is_prepared(site, everything):
-            # S3 takes seconds to come up, and nothing needs it before the first visitor does.
-            quick = [server for server in waiting if not isinstance(server, SeaweedFS)]
-            waiting = [server for server in waiting if server not in quick]
-            self._prepare(site, everything, quick)
+            self._prepare(site, everything, waiting)
+            waiting = []
         web, worker = self._programs = self._make_programs(site, everything, port)
         starting: list[Part] = [*waiting, web]
         with step(", ".join(part.title for part in starting)):
