@@ -70,16 +70,17 @@ async def test_what_the_server_refuses_stands_beside_its_field_and_a_new_price_o
     await page.goto(PAGE)
     await choose_photo(page)
     await page.click(f"{STYLE} label:has(input[value=pencil])")
-    styles = [{"slug": "mosaic", "name": "Mosaic"}]
+    styles = [{"slug": "engraving", "name": "Engraving"}]
     await configure(resources, ["image-gen", "settings"], {"styles": styles})
     await page.click("[data-ref=submit]")
     await expect(page.locator(f"{STYLE} [data-complaint]")).to_contain_text("not offered any more")
     await expect(page.locator("[data-ref=complaint]")).to_contain_text("You were not charged.")
 
-    await page.click(f"{STYLE} label:has(input[value=mosaic])")
+    await page.click(f"{STYLE} label:has(input[value=engraving])")
     await configure(resources, ["image-gen", "priceCredits"], 21)
     await page.click("[data-ref=submit]")
     await expect(page.locator("[data-ref=complaint]")).to_contain_text("21 credits")
+    await expect(page.locator("[data-price-of=image-gen]")).to_have_text("21 credits")
     await page.get_by_role("button", name="Generate (21 credits)").click()
     await at_stage(page, "running")
 
