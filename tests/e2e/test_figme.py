@@ -264,6 +264,7 @@ def wait_for_model(page: Page) -> None:
     """Until the 3D model is loaded and drawn."""
     page.wait_for_selector("model-viewer", timeout=90_000)
     page.wait_for_function("() => document.querySelector('model-viewer').loaded", timeout=90_000)
+    expect(page.locator("model-scene[data-state=ready] model-viewer")).to_have_css("opacity", "1")
 
 
 def turn(page: Page, *, by: float) -> None:
