@@ -13,9 +13,21 @@ RULES = {
 }
 
 
+# What fades is judged when it has faded.
+SETTLED = """() => Promise.race([
+  Promise.all(
+    document.getAnimations()
+      .filter((each) => each instanceof CSSTransition)
+      .map((each) => each.finished.catch(() => null)),
+  ),
+  new Promise((resolve) => setTimeout(resolve, 5000)),
+])"""
+
+
 def check(page: Page, where: str) -> None:
     """No sideways scrolling, no accessibility complaint."""
     page.evaluate("document.fonts.ready")
+    page.evaluate(SETTLED)
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0, f"{where}: {overflow} px too wide"
     page.evaluate(f"{AXE.read_text()};0")

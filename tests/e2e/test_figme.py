@@ -171,6 +171,7 @@ def test_an_admin_tests_a_connection_and_is_warned(make_visitor: MakeVisitor) ->
     page.get_by_role("button", name="Test connection").click()
     expect(page.locator("[data-checked]")).to_contain_text("gpt-image-1.5")
     expect(page.locator("#provider-status")).to_contain_text("Healthy")
+    expect(page.get_by_role("button", name="Test connection")).to_be_enabled()
     check(page, "dashboard, openai")
 
     page.get_by_label("Key").fill("sk-bad-key")
