@@ -257,31 +257,23 @@ def test_all_of_it_works_by_this_server_alone(visitor: Visitor) -> None:
     turn(page, by=0.4)
     for _ in range(10):  # as far as it goes
         page.locator("model-viewer .userInput").press("ArrowLeft")
-    page.wait_for_timeout(500)
-    assert abs(heading(page)) < 0.6, "a relief is seen from its front"
+    assert abs(page.evaluate(HEADING_AT_REST)) < 0.6, "a relief is seen from its front"
 
 
 def wait_for_model(page: Page) -> None:
-    """Until the 3D model is loaded and drawn."""
-    page.wait_for_selector("model-viewer", timeout=90_000)
-    page.wait_for_function("() => document.querySelector('model-viewer').loaded", timeout=90_000)
-    expect(page.locator("model-scene[data-state=ready] model-viewer")).to_have_css("opacity", "1")
+    """Until the 3D model is loaded and drawn; by software a first frame may take half a minute."""
+    model = page.locator("model-scene[data-state=ready] model-viewer")
+    expect(model).to_have_css("opacity", "1", timeout=150_000)
 
 
 def turn(page: Page, *, by: float) -> None:
-    """Press the arrow until the camera has gone round so far, in radians."""
-    before = heading(page)
-    for _ in range(60):  # drawn by software, a picture may take a second
+    """Press the arrow twice and see the camera go round at least so far, in radians."""
+    before = page.evaluate(HEADING)
+    for _ in range(2):
         page.locator("model-viewer .userInput").press("ArrowLeft")
-        page.wait_for_timeout(500)
-        if abs(heading(page) - before) > by:
-            return
-    raise AssertionError("the arrow key does not turn the model")
-
-
-def heading(page: Page) -> float:
-    """How far round the model the camera stands, in radians."""
-    return float(page.evaluate(HEADING))
+    page.wait_for_function(
+        f"([before, by]) => Math.abs({HEADING} - before) > by", arg=[before, by], timeout=90_000
+    )
 
 
 def output_of(visitor: Visitor) -> dict[str, Any]:
@@ -291,4 +283,14 @@ def output_of(visitor: Visitor) -> dict[str, Any]:
     return output
 
 
-HEADING = "() => document.querySelector('model-viewer').getCameraOrbit().theta"
+# How far round the model the camera stands, in radians: now, and when it moves no more.
+HEADING = "document.querySelector('model-viewer').getCameraOrbit().theta"
+HEADING_AT_REST = f"""async () => {{
+  for (let before = NaN, still = 0; still < 5; ) {{
+    await new Promise(requestAnimationFrame);
+    const now = {HEADING};
+    still = now === before ? still + 1 : 0;
+    before = now;
+  }}
+  return {HEADING};
+}}"""
