@@ -95,11 +95,11 @@ async def test_a_link_dies_after_ten_minutes_and_after_its_use(
     token = token_in(await newest_mail(maildir, "late@example.com"))
     async with resources.db.transaction() as session:
         left_s = await session.scalar(
-            text("SELECT extract(epoch FROM expires_at - now()) FROM magic_links")
+            text("SELECT extract(epoch FROM expires_at - now()) FROM mailed_links")
         )
         assert 590 < float(left_s) <= 600
         await session.execute(
-            text("UPDATE magic_links SET expires_at = now() - interval '1 second'")
+            text("UPDATE mailed_links SET expires_at = now() - interval '1 second'")
         )
     async with resources.db.transaction() as session:
         with pytest.raises(Invalid, match="expired"):
@@ -108,7 +108,9 @@ async def test_a_link_dies_after_ten_minutes_and_after_its_use(
         assert (await browser.post(CONFIRM, data={"token": token})).status_code == 410
         assert await who(browser) is None
     async with resources.db.transaction() as session:
-        await session.execute(text("UPDATE magic_links SET expires_at = now() + interval '1 hour'"))
+        await session.execute(
+            text("UPDATE mailed_links SET expires_at = now() + interval '1 hour'")
+        )
     async with resources.db.transaction() as session:
         await service.redeem_magic_link(session, token)
     async with resources.db.transaction() as session:

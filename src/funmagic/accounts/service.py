@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.mails import magic_link_mail
-from funmagic.accounts.models import MagicLink, User
+from funmagic.accounts.models import MailedLink, User
 from funmagic.core import errors
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
@@ -41,8 +41,9 @@ SignUpHook = Callable[[AsyncSession, User], Awaitable[None]]
 _sign_up_hooks: list[SignUpHook] = []
 
 REDEEM = text("""
-    UPDATE magic_links SET used_at = now()
-     WHERE token_hash = :token_hash AND used_at IS NULL AND expires_at > now()
+    UPDATE mailed_links SET used_at = now()
+     WHERE token_hash = :token_hash AND purpose = 'sign_in'
+       AND used_at IS NULL AND expires_at > now()
     RETURNING email, locale
 """)
 ADD_USER = text("""
@@ -53,13 +54,13 @@ ADD_USER = text("""
 """)
 FIND_LINK = text("""
     SELECT email, next_path, locale, browser_hash, used_at IS NULL AND expires_at > now() AS usable
-      FROM magic_links WHERE token_hash = :token_hash
+      FROM mailed_links WHERE token_hash = :token_hash AND purpose = 'sign_in'
 """)
 VERIFY_USER = text("""
     UPDATE users SET email_verified_at = coalesce(email_verified_at, now()) WHERE email = :email
     RETURNING id
 """)
-FORGET_OLD_LINKS = text("DELETE FROM magic_links WHERE expires_at < now() - interval '1 day'")
+FORGET_OLD_LINKS = text("DELETE FROM mailed_links WHERE expires_at < now() - interval '1 day'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ async def request_magic_link(
     """
     address = normal_email(email)
     token = new_token()
-    link = MagicLink(
+    link = MailedLink(
         id=new_id(),
         email=address,
         token_hash=hash_token(token),

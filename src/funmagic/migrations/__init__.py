@@ -6,9 +6,11 @@ from pathlib import Path
 
 import funmagic.accounts.models
 import funmagic.assets.models
+import funmagic.audit.models
 import funmagic.catalog.models
 import funmagic.credits.models
 import funmagic.jobs.models
+import funmagic.mail.models
 import funmagic.providers.models
 import funmagic.tasks.models  # noqa: F401  # importing registers the tables
 from funmagic.core.db import Base

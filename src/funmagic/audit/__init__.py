@@ -1,0 +1,1 @@
+"""Who did what to whom: acts of admins, and what touches an account's safety."""

@@ -1,0 +1,1 @@
+"""Mail that leaves if its transaction commits, sent by a job until it is accepted."""
