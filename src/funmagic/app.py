@@ -34,6 +34,7 @@ from funmagic.providers import registry
 from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
 from funmagic.web.errors import html_error
+from funmagic.web.me import api as me_api
 from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
 
@@ -75,6 +76,7 @@ def litestar_app(settings: Settings) -> Litestar:
             assets_api.show_media,
             catalog_api.router,
             credits_api.router,
+            me_api.router,
             tasks_api.router,
             admin_pages.router,
             *route_handlers,
