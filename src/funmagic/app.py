@@ -17,9 +17,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from funmagic import __version__, health, hooks
 from funmagic.accounts import api as accounts_api
+from funmagic.accounts.cookies import CookieWriter
 from funmagic.accounts.guards import current_user, current_user_or_none
 from funmagic.accounts.limits import SignInLimits
-from funmagic.accounts.sessions import CookieWriter
 from funmagic.assets import api as assets_api
 from funmagic.catalog import api as catalog_api
 from funmagic.core import log as logs

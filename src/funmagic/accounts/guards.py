@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from litestar import Request
@@ -9,10 +10,13 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from funmagic.accounts.models import User
-from funmagic.accounts.sessions import user_of
+from funmagic.accounts.sessions import proved_at, user_of
+from funmagic.core.clock import now
 from funmagic.core.errors import Forbidden, Unauthenticated
+from funmagic.core.i18n import N_
 
 ADMIN_ROLES: Final = frozenset({"admin", "super_admin"})
+RECENT: Final = timedelta(minutes=15)
 
 
 async def current_user(request: Request[Any, Any, Any]) -> User:
@@ -40,3 +44,20 @@ async def admin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
     """
     if not is_admin(await current_user(cast("Request[Any, Any, Any]", connection))):
         raise Forbidden
+
+
+async def recently_authenticated(
+    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+) -> None:
+    """A guard of what a stolen session must not be enough for.
+
+    Raises :class:`Unauthenticated` for strangers, and :class:`Forbidden` of the type
+    ``reauthentication_required`` where the person proved who they are more than 15 minutes ago.
+    """
+    request = cast("Request[Any, Any, Any]", connection)
+    await current_user(request)
+    proved = await proved_at(request)
+    if proved is None or now() - proved > RECENT:
+        raise Forbidden(
+            N_("Please confirm first that it is you."), type="reauthentication_required"
+        )

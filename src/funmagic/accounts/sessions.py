@@ -1,151 +1,332 @@
 """Browser sessions: an opaque token in a cookie, its hash in the database.
 
 The token is made here and nowhere else: one brought along by the browser is never adopted, so a
-session chosen by somebody else (fixation) cannot exist. Cookies are written by
-:class:`CookieWriter`, an ASGI layer, because a service cannot know how its answer will look.
+session chosen by somebody else (fixation) cannot exist. It is exchanged once a day, when the person
+proves again who they are, and when their rights change. Requests under way may carry the one
+before: it stays good until its successor was used, and a minute longer. An answer that never
+arrived therefore signs nobody out.
+
+A session ends 14 days after its last use and 90 days after it began.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from http.cookies import SimpleCookie
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from litestar import Request
-from sqlalchemy import text
+from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts import cookies, devices
 from funmagic.accounts.models import User, UserSession
+from funmagic.audit import service as audit
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
+from funmagic.core.errors import NotFound, Unauthenticated
 from funmagic.core.ids import new_id
-from funmagic.core.middleware import ASGIApp, Message, Receive, Scope, Send
 from funmagic.core.resources import Resources
 
 SESSION_COOKIE = "fm_session"
 BROWSER_COOKIE = "fm_browser"
-SESSION_LIFETIME = timedelta(days=30)
+SESSION_LIFETIME = timedelta(days=90)
+IDLE_LIFETIME = timedelta(days=14)
 BROWSER_LIFETIME = timedelta(hours=1)
-MAX_TOKEN_CHARS = 64
-COOKIES_KEY = "fm_set_cookies"
+ROTATE_AFTER = timedelta(days=1)
+#: For how long requests under way may carry the token before, once its successor was used.
+OVERLAP = timedelta(seconds=60)
+TOUCH_AFTER = timedelta(minutes=5)
+MAX_LISTED = 100
+WHO_KEY = "fm_who"
 
-FIND_USER = text("""
-    SELECT users.id AS user_id, sessions.last_used_at < now() - interval '5 minutes' AS is_stale
-      FROM sessions JOIN users ON users.id = sessions.user_id
-     WHERE sessions.token_hash = :token_hash AND sessions.expires_at > now()
+END = text("DELETE FROM sessions WHERE token_hash = :token_hash OR previous_hash = :token_hash")
+END_DEAD = text("""
+    DELETE FROM sessions
+     WHERE expires_at < now()
+        OR (user_id = :user_id AND last_used_at < now() - CAST(:idle AS interval))
 """)
-TOUCH = text("UPDATE sessions SET last_used_at = now() WHERE token_hash = :token_hash")
-END = text("DELETE FROM sessions WHERE token_hash = :token_hash")
-END_EXPIRED = text("DELETE FROM sessions WHERE expires_at < now()")
+END_ONE = text("DELETE FROM sessions WHERE id = :id AND user_id = :user_id RETURNING id")
+END_ALL = text("""
+    DELETE FROM sessions WHERE user_id = :user_id AND id IS DISTINCT FROM CAST(:but AS uuid)
+    RETURNING id
+""")
+# The condition is looked at again once the row is free: of simultaneous requests one writes. The
+# second time a token is noted as used, its predecessor has long had its minute.
+TOUCH = text("""
+    UPDATE sessions
+       SET last_used_at = now(),
+           previous_hash = CASE WHEN last_used_at <= rotated_at THEN previous_hash END
+     WHERE id = :id AND last_used_at = :last_used_at
+""")
+# Also decided by the row as it is then. Whoever comes with the token before has not proved anew who
+# they are, so what was proved after it was exchanged does not count for them.
+ROTATE = text("""
+    UPDATE sessions
+       SET token_hash = :new_hash, previous_hash = :presented, rotated_at = now(),
+           last_used_at = now(),
+           authenticated_at = CASE WHEN token_hash = :presented THEN authenticated_at
+                                   ELSE created_at END
+     WHERE id = :id AND token_hash = :seen_hash AND last_used_at = :last_used_at
+    RETURNING id
+""")
+ROTATE_NOW = text("""
+    UPDATE sessions
+       SET token_hash = :new_hash, previous_hash = token_hash, rotated_at = now(),
+           last_used_at = now(), authenticated_at = now()
+     WHERE id = :id AND token_hash = :seen_hash
+    RETURNING expires_at
+""")
+ROTATE_SOON = text("""
+    UPDATE sessions SET rotated_at = now() - CAST(:age AS interval)
+     WHERE user_id = :user_id
+""")
 
 
-async def sign_in(request: Request[Any, Any, Any], session: AsyncSession, user: User) -> None:
-    """Start a new session for ``user``; the one this browser had ends, whoever's it was."""
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who asks. ``session`` is None for a program with a key; ``is_current`` False where the
+    browser came with the token before."""
+
+    user: User
+    session: UserSession | None = None
+    is_current: bool = True
+
+
+async def sign_in(
+    request: Request[Any, Any, Any], session: AsyncSession, user: User, *, method: str
+) -> None:
+    """Start a new session for ``user``; the one this browser had ends, whoever's it was.
+
+    ``method`` is how they proved who they are: link, password, google, facebook or apple. It goes
+    on record, and a browser they have not used before is told of by mail.
+    """
     await _end_presented(request, session)
-    await session.execute(END_EXPIRED)
-    token = new_token()
-    session.add(
-        UserSession(
-            id=new_id(),
-            user_id=user.id,
-            token_hash=hash_token(token),
-            user_agent=request.headers.get("user-agent", "")[:300],
-            expires_at=now() + SESSION_LIFETIME,
-        )
+    await session.execute(END_DEAD, {"user_id": user.id, "idle": IDLE_LIFETIME})
+    token, user_agent = new_token(), request.headers.get("user-agent", "")[:300]
+    began = now()
+    started = UserSession(
+        id=new_id(),
+        user_id=user.id,
+        token_hash=hash_token(token),
+        user_agent=user_agent,
+        created_at=began,
+        last_used_at=began,
+        rotated_at=began,
+        authenticated_at=began,
+        expires_at=began + SESSION_LIFETIME,
+        method=method,
     )
-    _set_cookie(request, SESSION_COOKIE, token, SESSION_LIFETIME)
+    session.add(started)
+    is_new_device = await devices.note(request, session, user.id)
+    browser, system = devices.words(user_agent)
+    await audit.record(
+        session,
+        actor_id=user.id,
+        action="session.started",
+        subject_type="user",
+        subject_id=user.id,
+        data={
+            "method": method,
+            "browser": browser,
+            "system": system,
+            "isNewDevice": is_new_device,
+        },
+    )
+    cookies.put(request, SESSION_COOKIE, token, SESSION_LIFETIME)
+    request.scope["state"][WHO_KEY] = Who(user, started)
 
 
 async def sign_out(request: Request[Any, Any, Any], session: AsyncSession) -> None:
     """End this browser's session, in the database as well as in the browser."""
     await _end_presented(request, session)
-    _set_cookie(request, SESSION_COOKIE, "", timedelta(0))
+    cookies.put(request, SESSION_COOKIE, "", timedelta(0))
+    request.scope["state"][WHO_KEY] = None
 
 
 async def user_of(request: Request[Any, Any, Any]) -> User | None:
-    """Who is signed in, looked up once per request. ``Authorization`` makes cookies count for
-    nothing."""
-    known = request.scope["state"].get("fm_user", False)
-    if known is not False:
-        return known  # type: ignore[no-any-return]  # only this function writes it
-    user = await _look_up(request)
-    request.scope["state"]["fm_user"] = user
-    return user
+    """Who asks, looked up once per request. ``Authorization`` makes cookies count for nothing."""
+    found = await who(request)
+    return found.user if found else None
+
+
+async def current(request: Request[Any, Any, Any]) -> UserSession | None:
+    """The session this browser is signed in by; None for strangers and programs."""
+    found = await who(request)
+    return found.session if found else None
+
+
+async def who(request: Request[Any, Any, Any]) -> Who | None:
+    """Who asks and by what, looked up once per request."""
+    state = request.scope["state"]
+    if WHO_KEY not in state:
+        state[WHO_KEY] = await _look_up(request)
+    found: Who | None = state[WHO_KEY]
+    return found
+
+
+async def proved_at(request: Request[Any, Any, Any]) -> datetime | None:
+    """When the person at this browser last proved who they are.
+
+    None for strangers, programs, and whoever comes with a token that was exchanged since.
+    """
+    found = await who(request)
+    if found is None or found.session is None or not found.is_current:
+        return None
+    return found.session.authenticated_at
+
+
+async def authenticated_again(request: Request[Any, Any, Any], session: AsyncSession) -> None:
+    """The person at this browser has just proved again who they are; the token changes.
+
+    Whether it was they is the caller's to have found out. Raises :class:`Unauthenticated` where
+    nobody is signed in.
+    """
+    found = await current(request)
+    if found is None:
+        raise Unauthenticated
+    token = new_token()
+    values = {"id": found.id, "seen_hash": found.token_hash, "new_hash": hash_token(token)}
+    expires_at = await session.scalar(ROTATE_NOW, values)
+    if expires_at is None:
+        raise Unauthenticated
+    cookies.put(request, SESSION_COOKIE, token, expires_at - now())
+
+
+async def listed(session: AsyncSession, user_id: UUID) -> Sequence[UserSession]:
+    """A person's sessions that are good, the last used first."""
+    found = await session.scalars(
+        select(UserSession)
+        .where(UserSession.user_id == user_id, *_ALIVE)
+        .order_by(UserSession.last_used_at.desc(), UserSession.id.desc())
+        .limit(MAX_LISTED)
+    )
+    return found.all()
+
+
+async def end(session: AsyncSession, user_id: UUID, session_id: UUID) -> None:
+    """End one of a person's sessions. Raises :class:`NotFound`."""
+    values = {"id": session_id, "user_id": user_id}
+    if (await session.execute(END_ONE, values)).one_or_none() is None:
+        raise NotFound
+    await _record_end(session, user_id, 1)
+
+
+async def end_all(session: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> int:
+    """End a person's sessions, all or all but one; answers how many there were."""
+    values = {"user_id": user_id, "but": but}
+    ended = len((await session.execute(END_ALL, values)).all())
+    if ended:
+        await _record_end(session, user_id, ended)
+    return ended
+
+
+async def rotate_soon(session: AsyncSession, user_id: UUID) -> None:
+    """Exchange the tokens of a person whose rights have changed, each at its next use."""
+    await session.execute(ROTATE_SOON, {"user_id": user_id, "age": ROTATE_AFTER})
 
 
 def browser_token(request: Request[Any, Any, Any]) -> str | None:
     """The random value by which we recognise the browser that asked for a link."""
-    return _presented(request, BROWSER_COOKIE)
+    return cookies.presented(request, BROWSER_COOKIE)
 
 
 def mark_browser(request: Request[Any, Any, Any]) -> str:
     """The browser's own value, given to it now if it has none."""
     token = browser_token(request) or new_token()
-    _set_cookie(request, BROWSER_COOKIE, token, BROWSER_LIFETIME)
+    cookies.put(request, BROWSER_COOKIE, token, BROWSER_LIFETIME)
     return token
 
 
-async def _look_up(request: Request[Any, Any, Any]) -> User | None:
-    token = _presented(request, SESSION_COOKIE)
+_ALIVE = (
+    UserSession.expires_at > func.now(),
+    UserSession.last_used_at > func.now() - IDLE_LIFETIME,
+)
+# Good is the newest token, and the one before until a minute after its successor's first use.
+_OVERLAPS = or_(
+    UserSession.last_used_at <= UserSession.rotated_at,
+    UserSession.last_used_at > func.now() - OVERLAP,
+)
+
+
+async def _look_up(request: Request[Any, Any, Any]) -> Who | None:
+    """One query, but for the few requests that have a use or an exchange to note."""
+    token = cookies.presented(request, SESSION_COOKIE)
     if token is None or "authorization" in request.headers:
         return None
     resources: Resources = request.app.state["resources"]
-    token_hash = hash_token(token)
+    presented = hash_token(token)
+    statement = (
+        select(UserSession, User, func.now())
+        .join(User, User.id == UserSession.user_id)
+        .where(
+            or_(
+                UserSession.token_hash == presented,
+                and_(UserSession.previous_hash == presented, _OVERLAPS),
+            ),
+            *_ALIVE,
+            User.erased_at.is_(None),
+        )
+    )
     async with resources.db.transaction() as session:
-        row = (await session.execute(FIND_USER, {"token_hash": token_hash})).one_or_none()
+        row = (await session.execute(statement)).one_or_none()
         if row is None:
             return None
-        if row.is_stale:
-            await session.execute(TOUCH, {"token_hash": token_hash})
-        return await session.get(User, row.user_id)
+        found, user, asked_at = row
+        await _keep_up(request, session, found, presented, asked_at)
+        return Who(user, found, is_current=found.token_hash == presented)
+
+
+async def _keep_up(
+    request: Request[Any, Any, Any],
+    session: AsyncSession,
+    found: UserSession,
+    presented: bytes,
+    asked_at: datetime,
+) -> None:
+    """Note a session's use now and then, and exchange its token where that is due."""
+    is_current = found.token_hash == presented
+    is_unused = found.previous_hash is not None and found.last_used_at <= found.rotated_at
+    age = asked_at - found.rotated_at
+    if age >= ROTATE_AFTER if is_current else is_unused and age >= OVERLAP:
+        await _rotate(request, session, found, presented, found.expires_at - asked_at)
+    elif is_current and (is_unused or asked_at - found.last_used_at >= TOUCH_AFTER):
+        await session.execute(TOUCH, {"id": found.id, "last_used_at": found.last_used_at})
+
+
+async def _rotate(
+    request: Request[Any, Any, Any],
+    session: AsyncSession,
+    found: UserSession,
+    presented: bytes,
+    left: timedelta,
+) -> None:
+    token = new_token()
+    values = {
+        "id": found.id,
+        "new_hash": hash_token(token),
+        "presented": presented,
+        "seen_hash": found.token_hash,
+        "last_used_at": found.last_used_at,
+    }
+    if (await session.execute(ROTATE, values)).one_or_none() is not None:
+        cookies.put(request, SESSION_COOKIE, token, left)
 
 
 async def _end_presented(request: Request[Any, Any, Any], session: AsyncSession) -> None:
-    token = _presented(request, SESSION_COOKIE)
+    token = cookies.presented(request, SESSION_COOKIE)
     if token is not None:
         await session.execute(END, {"token_hash": hash_token(token)})
 
 
-def _presented(request: Request[Any, Any, Any], name: str) -> str | None:
-    token = request.cookies.get(name)
-    return token if token and len(token) <= MAX_TOKEN_CHARS else None
-
-
-def _set_cookie(
-    request: Request[Any, Any, Any], name: str, value: str, lifetime: timedelta
-) -> None:
-    resources: Resources = request.app.state["resources"]
-    cookie: SimpleCookie = SimpleCookie()
-    cookie[name] = value
-    cookie[name]["path"] = "/"
-    cookie[name]["httponly"] = True
-    cookie[name]["samesite"] = "Lax"
-    cookie[name]["max-age"] = int(lifetime.total_seconds())
-    if resources.settings.secure_cookies:
-        cookie[name]["secure"] = True
-    waiting: dict[str, str] = request.scope["state"].setdefault(COOKIES_KEY, {})
-    waiting[name] = cookie[name].OutputString()
-
-
-class CookieWriter:
-    """Adds the cookies a request's services set to whatever answer is sent."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        waiting: dict[str, str] = {}
-        scope["state"] = {**(scope.get("state") or {}), COOKIES_KEY: waiting}
-
-        async def with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start" and waiting:
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    *((b"set-cookie", text.encode()) for text in waiting.values()),
-                ]
-            await send(message)
-
-        await self._app(scope, receive, with_cookies)
+async def _record_end(session: AsyncSession, user_id: UUID, count: int) -> None:
+    await audit.record(
+        session,
+        actor_id=user_id,
+        action="session.ended",
+        subject_type="user",
+        subject_id=user_id,
+        data={"count": count},
+    )

@@ -143,7 +143,7 @@ async def _redeemed(
 ) -> Redirect:
     async with resources.db.transaction() as session:
         user = await service.redeem_magic_link(session, token)
-        await sessions.sign_in(request, session, user)
+        await sessions.sign_in(request, session, user, method="link")
     return _on(link.next_path, locale)
 
 

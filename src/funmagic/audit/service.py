@@ -1,0 +1,62 @@
+"""Writing acts down, and reading them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.audit.models import Act
+from funmagic.core import log as logs
+from funmagic.core.ids import new_id
+
+
+async def record(
+    session: AsyncSession,
+    *,
+    actor_id: UUID | None,
+    action: str,
+    subject_type: str,
+    subject_id: object,
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one act into the caller's transaction: it is on record if and only if it happened.
+
+    ``action`` is ``noun.verb`` in the past tense (``role.changed``); ``data`` is JSON and holds no
+    secret. The id of the request is taken from the log's context.
+    """
+    session.add(
+        Act(
+            id=new_id(),
+            actor_id=actor_id,
+            action=action,
+            subject_type=subject_type,
+            subject_id=str(subject_id),
+            data=dict(data or {}),
+            request_id=logs.request_id() or "",
+        )
+    )
+
+
+async def about(
+    session: AsyncSession, subject_type: str, subject_id: object, *, limit: int
+) -> Sequence[Act]:
+    """The newest acts done to somebody or something, newest first."""
+    found = await session.scalars(
+        select(Act)
+        .where(Act.subject_type == subject_type, Act.subject_id == str(subject_id))
+        .order_by(Act.id.desc())
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def by(session: AsyncSession, actor_id: UUID, *, limit: int) -> Sequence[Act]:
+    """The newest acts of one person, newest first."""
+    found = await session.scalars(
+        select(Act).where(Act.actor_id == actor_id).order_by(Act.id.desc()).limit(limit)
+    )
+    return found.all()
