@@ -9,6 +9,7 @@ import httpx
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.dashboard.conftest import config_of, save
+from tests.uploads import upload
 
 PAGES = [
     "/dashboard",
@@ -81,16 +82,33 @@ async def test_a_tools_form_has_a_control_for_everything_its_models_have(
         assert f'<template data-options="{name}">' in page
     assert 'value="&lt;Ink&gt;"' in page
     assert "&#34;Black&#34; &amp; white" in page
-    assert f'href="/en/tools/{figme["slug"]}?preview=1"' in page
+    assert f'href="/en/tools/{figme["slug"]}"' in page
     assert "style=" not in page, "the policy refuses inline styles"
 
 
-async def test_a_hidden_tool_is_previewed_by_admins_alone(
-    site: Site, root: httpx.AsyncClient, remover: dict[str, Any], make_user: MakeUser
+async def test_a_hidden_tool_is_seen_and_tried_by_admins_alone(
+    site: Site,
+    root: httpx.AsyncClient,
+    remover: dict[str, Any],
+    make_user: MakeUser,
+    astronaut: bytes,
 ) -> None:
     path = f"/api/admin/tools/{remover['id']}"
     assert (await root.patch(path, json={"isActive": False})).status_code == 200
     async with site.browser(await make_user()) as ada:
-        assert (await ada.get("/en/tools/background-remove?preview=1")).status_code == 404
-    assert (await root.get("/en/tools/background-remove?preview=1")).status_code == 200
-    assert (await root.get("/en/tools/background-remove")).status_code == 404
+        assert (await ada.get("/en/tools/background-remove")).status_code == 404
+        assert (await try_it(ada, astronaut)).status_code == 404
+        assert (await ada.get("/api/credits")).json()["reserved"] == 0
+    assert "it is switched off" in (await root.get("/en/tools/background-remove")).text
+    created = await try_it(root, astronaut)
+    assert created.status_code == 201, created.text
+    task_id = created.json()["taskId"]
+    shown = await root.get(f"/en/tools/background-remove?task={task_id}")
+    assert f'data-task="{task_id}"' in shown.text
+
+
+async def try_it(browser: httpx.AsyncClient, photo: bytes) -> httpx.Response:
+    """Run the background remover on a photo."""
+    asset_id = await upload(browser, photo)
+    body = {"tool": "background-remove", "input": {"image": str(asset_id)}}
+    return await browser.post("/api/tasks", json=body)

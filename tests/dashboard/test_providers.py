@@ -20,6 +20,7 @@ from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
 from funmagic.providers import registry, service
 from funmagic.providers.contract import Connection, Health
+from funmagic.providers.registry import place_of
 from funmagic.providers.service import Draft
 
 CANARY = "canary0id:canary0secret"
@@ -133,7 +134,7 @@ async def test_saving_seals_anew_with_todays_key(
             label="fal",
             is_enabled=True,
             read_at=state.row.updated_at,
-            loopback_allowed=False,
+            place=place_of(settings),
         )
     async with db.transaction() as s:
         connection = await registry.connection_of(s, Vault(new), "fal")

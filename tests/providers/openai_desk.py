@@ -118,10 +118,10 @@ class SimulatedDesk(Desk):
 
 
 @asynccontextmanager
-async def desk_at(base_url: str, folder: Path) -> AsyncIterator[Desk]:
+async def desk_at(base_url: str, folder: Path, place: Place | None = None) -> AsyncIterator[Desk]:
     """A desk at whatever answers there."""
     openai = OpenAi()
-    openai.open(Place(models_dir=folder, loopback_allowed=True))
+    openai.open(place or Place(models_dir=folder, loopback_allowed=True))
     yield Desk(openai, base_url, folder)
     await openai.close()
 

@@ -29,7 +29,15 @@ from tests.providers.openai_desk import (
 from funmagic.providers.adapters.openai import OpenAiCredentials
 from funmagic.providers.adapters.openai.costs import OpenAiConfig
 from funmagic.providers.adapters.openai.options import IMAGE_EDIT
-from funmagic.providers.contract import Connection, File, ImageEdit, Options, ProviderError, Trouble
+from funmagic.providers.contract import (
+    Connection,
+    File,
+    ImageEdit,
+    Options,
+    Place,
+    ProviderError,
+    Trouble,
+)
 from funmagic.toolkit.schema import form_of
 
 JPEG, WEBP = b"\xff\xd8\xff" + bytes(60), b"RIFF\x00\x00\x00\x00WEBP" + bytes(60)
@@ -369,3 +377,20 @@ def test_a_key_that_fits_no_header_is_none(key: str) -> None:
     with pytest.raises(ValidationError):
         OpenAiCredentials(key=SecretStr(key))
     assert OpenAiCredentials(key=SecretStr(" sk-x\n")).key.get_secret_value() == "sk-x"
+
+
+async def test_a_gateway_is_called_in_openais_place_if_the_operator_has_named_it(
+    tmp_path: Path,
+) -> None:
+    async with canary(streams()) as bird:
+        origin = f"http://127.0.0.1:{bird.port}"
+        named = Place(models_dir=tmp_path, gateways=frozenset({origin}))
+        async with desk_at(f"{origin}/team/v1/", tmp_path, named) as desk:
+            await desk.run(desk.call("gpt-image-1.5"), an_edit())
+        for place in (Place(models_dir=tmp_path), replace(named, gateways=frozenset({"http://a"}))):
+            async with desk_at(f"{origin}/team/v1", tmp_path, place) as desk:
+                with pytest.raises(ProviderError, match="refused"):
+                    await desk.run(desk.call("gpt-image-1.5"), an_edit())
+    (visit,) = bird.visits
+    assert visit.target == "/team/v1/images/edits"
+    assert visit.headers["authorization"] == f"Bearer {KEY}"

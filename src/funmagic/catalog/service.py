@@ -73,12 +73,12 @@ _remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
 _told: set[UUID] = set()  # tools whose configuration was found broken, at most ACTIVE_LIMIT
 
 
-async def tool_by_slug(s: AsyncSession, slug: str, *, preview: bool = False) -> ToolRow:
-    """An active tool of an active type, or any for a ``preview``. Raises :class:`NotFound`.
+async def tool_by_slug(s: AsyncSession, slug: str, *, hidden_too: bool = False) -> ToolRow:
+    """An active tool of an active type, or any with ``hidden_too``. Raises :class:`NotFound`.
 
     Whether somebody may see a hidden one is the caller's to know.
     """
-    if preview:
+    if hidden_too:
         return await _any_by_slug(s, slug)
     query = _offered().where(Tool.slug == slug)
     tool = (await s.scalars(query)).one_or_none()

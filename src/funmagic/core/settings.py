@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -23,6 +26,9 @@ SECRET_NAMES = (
     "S3_SECRET_ACCESS_KEY",
     "SMTP_URL",
     "SECRET_KEYS",
+    "GOOGLE_CLIENT_SECRET",
+    "FACEBOOK_CLIENT_SECRET",
+    "APPLE_PRIVATE_KEY",
 )
 
 
@@ -55,12 +61,26 @@ class Settings(BaseSettings):
     models_dir: Path = Path(".funmagic/models")  # weights of the local provider
     simulators_url: str = ""  # simulated vendors on this machine; refused in production
     simulators_ca_file: Path | None = None  # the certificate (PEM) they answer https with
+    provider_gateways: str = ""  # comma-separated origins a provider's address may lead to
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     lease_s: float = Field(
         default=15.0, ge=1.0, le=300.0
     )  # a silent worker loses its task after this
     reconcile_every_s: float = Field(default=3.0, ge=0.2, le=60.0)
     queue_prefix: str = "bull"
+    google_client_id: str = ""  # a way in without its keys is not offered
+    google_client_secret: SecretStr | None = Field(default=None, validate_default=True)
+    google_issuer: str = "https://accounts.google.com"
+    facebook_client_id: str = ""
+    facebook_client_secret: SecretStr | None = Field(default=None, validate_default=True)
+    facebook_url: str = "https://www.facebook.com"
+    facebook_graph_url: str = "https://graph.facebook.com"
+    facebook_graph_version: str = Field(default="v26.0", pattern=r"^v[0-9]+\.[0-9]+$")
+    apple_client_id: str = ""  # the Services ID
+    apple_team_id: str = Field(default="", validate_default=True)
+    apple_key_id: str = Field(default="", validate_default=True)
+    apple_private_key: SecretStr | None = Field(default=None, validate_default=True)
+    apple_issuer: str = "https://appleid.apple.com"
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -87,6 +107,69 @@ class Settings(BaseSettings):
         if value and info.data.get("funmagic_env") != "development":
             raise ValueError("only FUNMAGIC_ENV=development may use simulated vendors")
         return value
+
+    @field_validator("provider_gateways")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, (part.strip() for part in value.split(","))):
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(
+                    "must be comma-separated origins such as https://gateway.example.com"
+                )
+        return value.lower()
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """The operator's own gateways to vendors, by origin."""
+        return tuple(filter(None, (part.strip() for part in self.provider_gateways.split(","))))
+
+    @field_validator("google_issuer", "facebook_url", "facebook_graph_url", "apple_issuer")
+    @classmethod
+    def _is_endpoint(cls, value: str, info: ValidationInfo) -> str:
+        """A provider of identities: https, or in a development also its stand-in by http."""
+        parts = urlsplit(value)
+        schemes = {"https"} if info.data.get("funmagic_env") == "production" else {"http", "https"}
+        if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
+            raise ValueError(f"must be an {'https' if len(schemes) == 1 else 'http(s)'}:// address")
+        if parts.query or parts.fragment:
+            raise ValueError("must be an address without ? and #")
+        return value.rstrip("/")
+
+    @field_validator(
+        "google_client_secret",
+        "facebook_client_secret",
+        "apple_team_id",
+        "apple_key_id",
+        "apple_private_key",
+    )
+    @classmethod
+    def _goes_with_its_client(
+        cls, value: SecretStr | str | None, info: ValidationInfo
+    ) -> SecretStr | str | None:
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        client = f"{str(info.field_name).split('_')[0]}_client_id"
+        if bool(given) != bool(info.data.get(client)):
+            raise ValueError(f"goes with {client.upper()}: set both or neither")
+        return value if given else (None if isinstance(value, SecretStr) else value)
+
+    @field_validator("apple_private_key")
+    @classmethod
+    def _is_es256_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """The .p8 file's text; a line break may be written ``\\n``, as environments often want."""
+        if value is None:
+            return None
+        pem = value.get_secret_value().replace("\\n", "\n")
+        try:
+            key = load_pem_private_key(pem.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+            raise ValueError("must be the text of a .p8 file, a P-256 private key")
+        return SecretStr(pem)
 
     @property
     def is_production(self) -> bool:

@@ -251,12 +251,15 @@ class Place:
     ``models_dir`` holds weights taken there at set-up; ``parallel_calls`` is how many calls the
     process makes at once at most. Where vendors are simulated on this machine, and only there,
     ``loopback_allowed`` is True, and ``ca_file`` holds the certificate (PEM) they answer with.
+    ``gateways`` are the origins (``https://host``) of the operator's own gateways to vendors: what
+    reads the environment decides where keys may go, not a row in a table.
     """
 
     models_dir: Path
     parallel_calls: int = 2
     loopback_allowed: bool = False
     ca_file: Path | None = None
+    gateways: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +287,9 @@ class Adapter(ABC):
     # True where a create costs nothing and leaves nothing behind: after a crash between the intent
     # and the answer the engine may simply submit again.
     repeatable: bool = False
+    # True where the vendor's protocol may be spoken to a gateway of the operator's in its place:
+    # nothing in an answer leads back to the vendor's own addresses.
+    takes_gateway: bool = False
 
     def open(self, place: Place) -> None:
         """Learn where this process runs. Called before anything else; starts nothing yet."""

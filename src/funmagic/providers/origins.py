@@ -38,6 +38,11 @@ class Origin:
         return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
+def is_gateway(place: Place, base_url: str | None) -> bool:
+    """Whether this address leads to a gateway the operator has named. Raises what `parse` does."""
+    return base_url is not None and str(parse(base_url)[0]) in place.gateways
+
+
 def simulator_of(place: Place, base_url: str | None) -> Origin | None:
     """Where a vendor is simulated; None for the vendor itself, which has no ``base_url``.
 

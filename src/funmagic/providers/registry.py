@@ -53,6 +53,7 @@ def place_of(settings: Settings) -> Place:
         parallel_calls=settings.worker_concurrency,
         loopback_allowed=bool(settings.simulators_url),
         ca_file=settings.simulators_ca_file,
+        gateways=frozenset(settings.gateways),
     )
 
 

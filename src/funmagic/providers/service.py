@@ -30,6 +30,7 @@ from funmagic.providers.contract import (
     AdapterConfig,
     Connection,
     Health,
+    Place,
     ProviderError,
 )
 from funmagic.providers.models import Provider
@@ -44,7 +45,7 @@ TROUBLES_SHOWN: Final = 10
 UNREADABLE = N_("The stored credentials cannot be opened. Enter them again.")
 NO_CREDENTIALS = N_("Enter the credentials first.")
 NO_ADDRESS = N_("This is not an address we can call: https://, a host, no user name.")
-NOT_HTTPS = N_("The address must begin with https://.")
+NOT_NAMED = N_("This server calls no such address. Its operator can name it in PROVIDER_GATEWAYS.")
 OWN_ADDRESS_ONLY = N_("This vendor is called at its own address only. Leave this empty.")
 NEEDS_NONE = N_("This provider needs no address.")
 CHECK_TOOK_TOO_LONG = N_("The vendor did not answer in time.")
@@ -157,7 +158,7 @@ async def save(
     label: str,
     is_enabled: bool,
     read_at: datetime | None,
-    loopback_allowed: bool,
+    place: Place,
 ) -> ProviderState:
     """Store what an admin filled in; credentials are sealed with today's key.
 
@@ -169,7 +170,7 @@ async def save(
     row = await _row(s, key, locked=True)
     if (row.updated_at if row else None) != read_at:
         raise Conflict()
-    connection, fields = _read(vault, adapter, row, draft, loopback_allowed=loopback_allowed)
+    connection, fields = _read(vault, adapter, row, draft, place=place)
     if not draft.credentials:  # what cannot be opened stays as it is; the rest can be changed
         fields = {name: text for name, text in fields.items() if text != UNREADABLE}
     if fields:
@@ -195,7 +196,7 @@ async def save(
 
 
 async def connection_to_test(
-    s: AsyncSession, vault: Vault, key: str, draft: Draft | None, *, loopback_allowed: bool
+    s: AsyncSession, vault: Vault, key: str, draft: Draft | None, *, place: Place
 ) -> Connection:
     """The saved connection, or the one that is being filled in. A provider may be switched off.
 
@@ -205,7 +206,7 @@ async def connection_to_test(
     row = await _row(s, key)
     if draft is None:
         draft = Draft(row.config if row else {}, row.base_url if row else None)
-    connection, fields = _read(vault, adapter, row, draft, loopback_allowed=loopback_allowed)
+    connection, fields = _read(vault, adapter, row, draft, place=place)
     if not fields and adapter.credentials_model is not None and connection.credentials is None:
         fields = {f"credentials.{_first_name(adapter.credentials_model)}": NO_CREDENTIALS}
     if fields:
@@ -279,7 +280,7 @@ def _stored_credentials(vault: Vault, adapter: Adapter, row: Provider | None) ->
 
 
 def _read(
-    vault: Vault, adapter: Adapter, row: Provider | None, draft: Draft, *, loopback_allowed: bool
+    vault: Vault, adapter: Adapter, row: Provider | None, draft: Draft, *, place: Place
 ) -> tuple[Connection, dict[str, str]]:
     """The connection a draft makes of a row, and a message for every wrong field."""
     fields: dict[str, str] = {}
@@ -288,7 +289,7 @@ def _read(
         config = adapter.config_model.model_validate(dict(draft.config))
     except ValidationError as error:
         fields |= fields_of(error, "config")
-    wrong_address = _wrong_address(adapter, draft.base_url, loopback_allowed=loopback_allowed)
+    wrong_address = _wrong_address(adapter, draft.base_url, place=place)
     if wrong_address:
         fields["baseUrl"] = wrong_address
     credentials, wrong_credentials = _merged(vault, adapter, row, draft.credentials or {})
@@ -324,16 +325,19 @@ def _first_name(model: type[BaseModel]) -> str:
     return next(iter(model.model_fields))
 
 
-def _wrong_address(adapter: Adapter, base_url: str | None, *, loopback_allowed: bool) -> str | None:
-    """Why this address cannot be called. Adapters call vendors, and simulators on this machine."""
+def _wrong_address(adapter: Adapter, base_url: str | None, *, place: Place) -> str | None:
+    """Why this address cannot be called: neither a gateway the operator has named nor a simulator
+    of ours."""
     if base_url is None:
         return None
     if adapter.credentials_model is None:
         return NEEDS_NONE
     try:
         origin, _ = origins.parse(base_url)
+        if origins.is_gateway(place, base_url) and adapter.takes_gateway:
+            return None
     except ProviderError:
         return NO_ADDRESS
-    if origin.host == "localhost" or is_loopback(origin.host):
-        return None if loopback_allowed else OWN_ADDRESS_ONLY
-    return NOT_HTTPS if origin.scheme != "https" else OWN_ADDRESS_ONLY
+    if place.loopback_allowed and (origin.host == "localhost" or is_loopback(origin.host)):
+        return None
+    return NOT_NAMED if adapter.takes_gateway else OWN_ADDRESS_ONLY

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from litestar.response import Stream
 from pydantic import Field
 
+from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel, request_locale
@@ -58,10 +59,15 @@ async def create_task(
     data: JSONBody[TaskRequest],
     idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> CreatedView:
-    """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task."""
+    """Start a task. With an ``Idempotency-Key`` a repeated request returns the same task.
+
+    Admins may try a tool that is switched off.
+    """
     new = NewTask(data.tool, data.step, data.input, data.expected_credits, data.parent_task_id)
     async with resources.db.transaction() as session:
-        created = await service.create(session, user, new, idempotency_key=idempotency_key)
+        created = await service.create(
+            session, user, new, idempotency_key=idempotency_key, hidden_too=is_admin(user)
+        )
     await service.dispatch(resources, created.id)
     return _created_view(created)
 
@@ -132,6 +138,7 @@ async def retry_task(
             task_id,
             expected_credits=data.expected_credits if data else None,
             idempotency_key=idempotency_key,
+            hidden_too=is_admin(user),
         )
     await service.dispatch(resources, created.id)
     return _created_view(created)

@@ -63,7 +63,7 @@ CREATE = text(f"""
         SELECT FROM tools JOIN tool_types ON tool_types.id = tools.tool_type_id
          WHERE tools.id = :tool_id AND tools.slug = :slug
            AND tools.implementation = :implementation
-           AND tools.is_active AND tool_types.is_active
+           AND (tools.is_active AND tool_types.is_active OR CAST(:hidden_too AS boolean))
            AND tools.config = CAST(:tool_config AS jsonb)
     ), task AS (
         INSERT INTO tasks (id, user_id, tool_id, parent_task_id, price_credits, input, config,
@@ -116,9 +116,14 @@ def job_of(task_id: UUID, attempt: int) -> dict[str, Any]:
 
 
 async def create(
-    session: AsyncSession, user: User, new: NewTask, *, idempotency_key: str | None = None
+    session: AsyncSession,
+    user: User,
+    new: NewTask,
+    *,
+    idempotency_key: str | None = None,
+    hidden_too: bool = False,
 ) -> Created:
-    """Create a task and hold its price.
+    """Create a task and hold its price; with ``hidden_too`` also of a tool that is switched off.
 
     The same key with the same request returns the task it made before. Raises
     :class:`errors.NotFound` (tool, parent, or an image that is not one's own and confirmed),
@@ -135,7 +140,9 @@ async def create(
 
     async def insert(tool: ToolRow) -> Created | None:
         order = order_of(tool, new)
-        return await _insert(session, user.id, order, idempotency_key, request_hash)
+        return await _insert(
+            session, user.id, order, idempotency_key, request_hash, hidden_too=hidden_too
+        )
 
     remembered = catalog.remembered(new.tool)
     if remembered is not None:
@@ -148,7 +155,7 @@ async def create(
         known = await _known_task(session, user.id, idempotency_key, request_hash)
         if known is not None:
             return known
-    tool = await catalog.tool_by_slug(session, new.tool)
+    tool = await catalog.tool_by_slug(session, new.tool, hidden_too=hidden_too)
     order = order_of(tool, new)
     for asset_id in order.image_ids:
         await assets.usable_by(session, user.id, asset_id)
@@ -169,6 +176,7 @@ async def repeat(
     *,
     expected_credits: int | None = None,
     idempotency_key: str | None = None,
+    hidden_too: bool = False,
 ) -> Created:
     """The same again, at today's price: a new task like one of one's own that has ended.
 
@@ -181,7 +189,7 @@ async def repeat(
     slug = await session.scalar(select(ToolTable.slug).where(ToolTable.id == task.tool_id))
     step_id = task.config["steps"][0]["id"]
     new = NewTask(slug or "", step_id, task.input, expected_credits, task.parent_task_id)
-    return await create(session, user, new, idempotency_key=idempotency_key)
+    return await create(session, user, new, idempotency_key=idempotency_key, hidden_too=hidden_too)
 
 
 async def note_sent(session: AsyncSession, payloads: list[dict[str, Any]]) -> None:
@@ -240,6 +248,8 @@ async def _insert(
     order: Order,
     idempotency_key: str | None,
     request_hash: bytes,
+    *,
+    hidden_too: bool,
 ) -> Created | None:
     """The task with all that belongs to it, or None where anything it rests on is not so."""
     task_id = new_id()
@@ -250,6 +260,7 @@ async def _insert(
         "tool_id": order.tool.id,
         "slug": order.tool.slug,
         "implementation": order.tool.implementation,
+        "hidden_too": hidden_too,
         "tool_config": order.tool.config_json,
         "image_ids": image_ids,
         "images": len(image_ids),

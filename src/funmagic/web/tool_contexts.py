@@ -12,6 +12,9 @@ from funmagic.toolkit.schema import Kind
 # a form that asks for none is ready from the beginning.
 Stage = Literal["idle", "ready", "running", "completed", "failed"]
 Tone = Literal["neutral", "info", "success", "warning", "danger"]
+# To whom a tool is offered: a hidden one to admins, who try it; one that is gone shows people what
+# they have made with it, and starts nothing.
+Offer = Literal["everybody", "admins", "ended"]
 MarkState = Literal["todo", "current", "running", "done", "failed"]
 
 
@@ -152,8 +155,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ToolView:
-    """A tool's page. ``form`` is what a person begins with; without ``can_run`` the tool is not
-    offered any more and the page shows one's results alone."""
+    """A tool's page. ``form`` is what a person begins with."""
 
     slug: str
     path: str
@@ -163,10 +165,14 @@ class ToolView:
     steps: tuple[StepForm, ...]
     form: StepForm
     marks: tuple[Mark, ...]
-    can_run: bool
+    offer: Offer
     is_before_after: bool
     stage: Stage
     empty_stage: Stage
     shown: Shown | None
     runs: tuple[Run, ...]
     older_path: str | None
+
+    @property
+    def can_run(self) -> bool:
+        return self.offer != "ended"

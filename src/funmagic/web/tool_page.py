@@ -24,6 +24,7 @@ from funmagic.web.tool_contexts import (
     Mark,
     MarkState,
     NextStep,
+    Offer,
     Option,
     Picture,
     Run,
@@ -96,12 +97,9 @@ def tool_view(
     runs: Sequence[TaskRow],
     older: str | None,
     *,
-    can_run: bool = True,
+    offer: Offer = "everybody",
 ) -> ToolView:
-    """The page of ``tool``, opened on a family; ``older`` is the cursor of the runs not shown.
-
-    Without ``can_run`` nothing on it starts a run.
-    """
+    """The page of ``tool``, opened on a family; ``older`` is the cursor of the runs not shown."""
     draw = Drawing(tool, locale)
     steps = tuple(_form(draw, step, {}) for step in tool.plugin.steps)
     first = tool.plugin.steps[0]
@@ -118,7 +116,7 @@ def tool_view(
         steps=steps,
         form=form,
         marks=_marks(draw, family),
-        can_run=can_run,
+        offer=offer,
         is_before_after=tool.plugin.result_view == "before-after",
         stage=STAGES[family.shown.status] if family else empty,
         empty_stage=empty,

@@ -17,6 +17,7 @@ from funmagic.core.paging import Page
 from funmagic.core.resources import Resources
 from funmagic.dashboard.forms import FieldView, drawable, retirement
 from funmagic.providers import service
+from funmagic.providers.registry import place_of
 from funmagic.providers.service import Draft, Failure, ProviderState
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
@@ -154,7 +155,7 @@ async def save_provider(
             label=data.label,
             is_enabled=data.is_enabled,
             read_at=data.updated_at,
-            loopback_allowed=bool(resources.settings.simulators_url),
+            place=place_of(resources.settings),
         )
     return await provider_view(resources, key, request_locale(request))
 
@@ -177,7 +178,7 @@ async def check_provider(
             resources.vault,
             key,
             draft,
-            loopback_allowed=bool(resources.settings.simulators_url),
+            place=place_of(resources.settings),
         )
     health = await service.check(key, connection)
     if draft is None:

@@ -105,7 +105,7 @@ async def show_tool(
         tool=AdminTool.of(tool),
         picture=picture_of(tool.implementation, tool.thumbnail),
         types=types,
-        preview_path=f"/{locale}/tools/{tool.slug}?preview=1",
+        preview_path=f"/{locale}/tools/{tool.slug}",
         config=config,
         form=form,
         models=_models(form) if form else {},

@@ -26,6 +26,7 @@ from funmagic.tasks.models import Task
 from funmagic.tasks.views import TaskRow, task_rows, task_view
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.web.pages import PAGE_HEADERS, AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.tool_contexts import Offer
 from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
 
 RUNS_SHOWN: Final = 12
@@ -44,16 +45,14 @@ async def show_tool(
     slug: FromPath[str],
     task: FromQuery[str | None] = None,
     runs: FromQuery[str | None] = None,
-    preview: FromQuery[bool] = False,
 ) -> Template | Redirect:
     """The page of one tool, opened on the person's newest task or the one named.
 
     A named task of another tool, or from before its tool's slug was changed, leads to its page of
-    today. ``runs`` is the cursor of the list of runs; ``preview`` shows an admin a tool that is not
-    offered.
+    today. ``runs`` is the cursor of the list of runs. Admins see tools that are switched off, and
+    may try them.
     """
     known_locale(locale)
-    preview = preview and is_admin(user_or_none)
     before = task_id_of(decode_cursor(runs, str)[0]) if runs else None
     async with resources.db.transaction() as session:
         named = await _named(session, user_or_none, task)
@@ -63,7 +62,7 @@ async def show_tool(
                 status_code=302,
                 headers=PAGE_HEADERS,
             )
-        tool, can_run = await _tool(session, user_or_none, slug, preview=preview)
+        tool, offer = await _tool(session, user_or_none, slug)
         viewer = await viewer_of(session, user_or_none)
         family: Family | None = None
         found: list[Task] = []
@@ -75,14 +74,14 @@ async def show_tool(
             rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
             opened = named
             if task is None:
-                opened = await _latest(session, user_or_none, slug, can_run)
+                opened = await _latest(session, user_or_none, slug, offer != "ended")
             if opened is not None:
                 family = Family(
                     await task_view(resources, session, opened, locale=locale),
                     await _ancestors(session, opened, len(tool.plugin.steps)),
                 )
     older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
-    view = tool_view(tool, locale, family, rows, older, can_run=can_run)
+    view = tool_view(tool, locale, family, rows, older, offer=offer)
     if any(step.capability in MODELS for step in tool.plugin.steps):
         cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
     return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
@@ -103,17 +102,17 @@ def task_id_of(text: str) -> UUID:
         raise NotFound from None
 
 
-async def _tool(
-    session: AsyncSession, user: User | None, slug: str, *, preview: bool
-) -> tuple[ToolRow, bool]:
-    """The tool, and whether its page lets one run it: one that is not offered any more is shown to
-    those who have tasks of it, for their results. Raises :class:`NotFound` for everybody else."""
+async def _tool(session: AsyncSession, user: User | None, slug: str) -> tuple[ToolRow, Offer]:
+    """The tool, and to whom it is offered. Raises :class:`NotFound` where that is nobody here."""
     try:
-        return await catalog.tool_by_slug(session, slug, preview=preview), True
+        return await catalog.tool_by_slug(session, slug), "everybody"
     except NotFound:
-        if user is None or await tasks.latest_of(session, user, slug) is None:
+        if not is_admin(user) and (
+            user is None or await tasks.latest_of(session, user, slug) is None
+        ):
             raise
-    return await catalog.tool_by_slug(session, slug, preview=True), False
+    offer: Offer = "admins" if is_admin(user) else "ended"
+    return await catalog.tool_by_slug(session, slug, hidden_too=True), offer
 
 
 async def _named(session: AsyncSession, user: User | None, named: str | None) -> Task | None:

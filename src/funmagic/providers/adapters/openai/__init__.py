@@ -46,7 +46,7 @@ from funmagic.providers.contract import (
     Trouble,
 )
 from funmagic.providers.fetch import tls_context
-from funmagic.providers.origins import simulator_of
+from funmagic.providers.origins import is_gateway, simulator_of
 
 if TYPE_CHECKING:
     from funmagic.providers.adapters.openai.wire import Line, Part
@@ -92,6 +92,7 @@ class OpenAi(Adapter):
     offers: Mapping[Capability, Offer] = {Capability.IMAGE_EDIT: IMAGE_EDIT}
     credentials_model = OpenAiCredentials
     config_model = OpenAiConfig
+    takes_gateway = True
 
     def __init__(self) -> None:
         self._place: Place | None = None
@@ -145,9 +146,8 @@ class OpenAi(Adapter):
             raise ProviderError(Trouble.BROKEN, "OpenAI was not opened at start")
         if not isinstance(connection.credentials, OpenAiCredentials):
             raise ProviderError(Trouble.UNAUTHORISED, "there is no key for OpenAI")
-        simulator = simulator_of(self._place, connection.base_url)
-        base_url = OPENAI if simulator is None else f"{str(connection.base_url).rstrip('/')}/v1"
-        context = self._context(self._place, simulated=simulator is not None)
+        base_url, is_simulated = _where(self._place, connection.base_url)
+        context = self._context(self._place, simulated=is_simulated)
         # Over a second of importing: once, and not on the event loop.
         await asyncio.to_thread(importlib.import_module, WIRE)
         from funmagic.providers.adapters.openai import wire
@@ -163,6 +163,19 @@ class OpenAi(Adapter):
         if simulated not in self._contexts:
             self._contexts[simulated] = tls_context(place, simulated=simulated)
         return self._contexts[simulated]
+
+
+def _where(place: Place, base_url: str | None) -> tuple[str, bool]:
+    """What the API's paths follow, and whether it is simulated. Raises :class:`ProviderError`.
+
+    A gateway's address is meant whole, as OpenAI's SDKs mean theirs: with ``/v1`` where it has one.
+    """
+    if base_url is None:
+        return OPENAI, False
+    if is_gateway(place, base_url):
+        return base_url.rstrip("/"), False
+    simulator_of(place, base_url)
+    return f"{base_url.rstrip('/')}/v1", True
 
 
 @dataclass(frozen=True, slots=True)
