@@ -1,0 +1,15 @@
+"""The house with its door open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.conftest import MakeUser, Site
+from tests.security.house import House, open_house
+
+
+@pytest.fixture
+async def house(site: Site, make_user: MakeUser, astronaut: bytes) -> AsyncIterator[House]:
+    async with open_house(site, make_user, astronaut) as opened:
+        yield opened
