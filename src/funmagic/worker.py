@@ -1,4 +1,5 @@
-"""Builds the worker: takes tasks from the queue, sends the outbox, puts right what broke."""
+"""Builds the worker: takes tasks and mails from their queues, sends the outbox, puts right what
+broke."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ from funmagic.core.settings import Settings
 from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
 from funmagic.jobs.schedule import Every
+from funmagic.mail import delivery
+from funmagic.mail.service import QUEUE as MAIL_QUEUE
 from funmagic.providers import registry
 from funmagic.tasks import cancel
 from funmagic.tasks.engine import Engine
@@ -58,15 +61,22 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     registry.open(registry.place_of(resources.settings))
     engine = Engine(resources, owner)
     queue = Queue(resources.settings, QUEUE)
+    mail_queue = Queue(resources.settings, MAIL_QUEUE)
 
     async def perform(job: dict[str, Any]) -> None:
         logs.clear()
         logs.bind(task_id=str(job["taskId"]), request_id=str(job.get("requestId", "")))
         await engine.run(UUID(job["taskId"]), int(job["attempt"]))
 
+    async def carry(job: dict[str, Any]) -> None:
+        logs.clear()
+        logs.bind(request_id=str(job.get("requestId", "")))
+        await delivery.deliver(resources, UUID(job["mailId"]))
+
     consumer = Consumer(
         resources.settings, QUEUE, perform, concurrency=resources.settings.worker_concurrency
     )
+    postman = Consumer(resources.settings, MAIL_QUEUE, carry, concurrency=delivery.AT_ONCE)
     relay = Relay(resources, on_sent=note_sent)
     log.info("worker started", owner=owner, concurrency=resources.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
@@ -76,18 +86,26 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
                 stop
             )
         )
+        group.create_task(
+            Every(
+                resources.settings.reconcile_every_s, lambda: delivery.sweep(resources, mail_queue)
+            ).run(stop)
+        )
         asking = group.create_task(
             Every(resources.settings.reconcile_every_s, lambda: ask_vendors(resources, engine)).run(
                 stop
             )
         )
         hearing = group.create_task(cancel.listen(resources, engine.cancel, stop))
+        carrying = group.create_task(postman.run(stop))
         await consumer.run(stop)
         engine.stop()
         asking.cancel()
         hearing.cancel()
-        await consumer.drain(DRAIN_TIMEOUT_S)
+        await carrying
+        await asyncio.gather(consumer.drain(DRAIN_TIMEOUT_S), postman.drain(DRAIN_TIMEOUT_S))
         stop.set()
     await engine.close()
     await queue.close()
+    await mail_queue.close()
     log.info("worker stopped", owner=owner)
