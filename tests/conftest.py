@@ -22,6 +22,8 @@ import asyncpg
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
 from funmagic import hooks, seed, worker
 from funmagic.accounts import service as accounts
@@ -37,6 +39,8 @@ from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.credits import service as credits
 from funmagic.embedded import stack
+from funmagic.mail import delivery
+from funmagic.mail.models import OutgoingMail
 from funmagic.migrations import runner
 
 PHOTOS = Path(__file__).parent / "photos"
@@ -188,9 +192,45 @@ class QuietServer(uvicorn.Server):
         yield
 
 
+@contextlib.asynccontextmanager
+async def carried_mail(resources: Resources) -> AsyncIterator[None]:
+    """Mail that this process posts is sent as soon as it is committed, without a worker."""
+    posted = asyncio.Event()
+
+    def note(session: Session, _: Any) -> None:
+        if any(isinstance(row, OutgoingMail) for row in session.new):
+            session.info[OutgoingMail] = True
+
+    def wake(session: Session) -> None:
+        if session.info.pop(OutgoingMail, False):
+            posted.set()
+
+    async def carry() -> None:
+        while await posted.wait():
+            posted.clear()
+            async with resources.db.transaction() as session:
+                waiting = select(OutgoingMail.id).where(OutgoingMail.sealed.is_not(None))
+                mail_ids = (await session.scalars(waiting.order_by(OutgoingMail.id))).all()
+            for mail_id in mail_ids:
+                await delivery.deliver(resources, mail_id)
+
+    listeners = (("after_flush", note), ("after_commit", wake))
+    for name, listener in listeners:
+        event.listen(Session, name, listener)
+    carrying = asyncio.create_task(carry())
+    try:
+        yield
+    finally:
+        for name, listener in listeners:
+            event.remove(Session, name, listener)
+        carrying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await carrying
+
+
 @pytest.fixture
 async def site(settings: Settings, resources: Resources) -> AsyncIterator[Site]:
-    """The web application on a real port."""
+    """The web application on a real port, and somebody who carries its mail."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -205,7 +245,8 @@ async def site(settings: Settings, resources: Resources) -> AsyncIterator[Site]:
         while not server.started:
             assert not serving.done(), serving.exception()
             await asyncio.sleep(0.01)
-        yield Site(url, resources)
+        async with carried_mail(resources):
+            yield Site(url, resources)
     finally:
         server.should_exit = True
         await asyncio.wait([serving])
