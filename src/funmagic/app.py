@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -13,16 +14,19 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.pydantic import PydanticPlugin
+from sqlalchemy.exc import DBAPIError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from funmagic import __version__, health, hooks
 from funmagic.accounts import api as accounts_api
+from funmagic.accounts import key_api, roles, session_api
 from funmagic.accounts.cookies import CookieWriter
-from funmagic.accounts.guards import current_user, current_user_or_none
+from funmagic.accounts.guards import current_user, current_user_or_none, within_scope
 from funmagic.accounts.limits import SignInLimits
 from funmagic.assets import api as assets_api
 from funmagic.catalog import api as catalog_api
 from funmagic.core import log as logs
+from funmagic.core.db import DatabaseAway
 from funmagic.core.http import json_error
 from funmagic.core.middleware import ASGIApp, RequestLog, SameOrigin, SecurityHeaders
 from funmagic.core.resources import Resources, open_resources
@@ -38,6 +42,9 @@ from funmagic.web.me import api as me_api
 from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
 
+log = logs.logger(__name__)
+
+START_PATIENCE_S = 5.0
 MAX_BODY_BYTES = 1 << 20  # files go to the storage, never through here
 
 _open_hubs: WeakSet[EventHub] = WeakSet()
@@ -77,6 +84,8 @@ def litestar_app(settings: Settings) -> Litestar:
             catalog_api.router,
             credits_api.router,
             me_api.router,
+            session_api.router,
+            key_api.router,
             tasks_api.router,
             admin_pages.router,
             *route_handlers,
@@ -93,6 +102,7 @@ def litestar_app(settings: Settings) -> Litestar:
         template_config=template_config(settings),
         openapi_config=OpenAPIConfig(
             title="FunMagic",
+        guards=[within_scope],
             version=__version__,
             path="/api/docs",
             render_plugins=[JsonRenderPlugin()],
@@ -127,6 +137,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
             await hub.stop()
             await limits.close()
             await registry.close()
+        await _warn_without_super_admin(resources)
 
 
 def _resources(state: State) -> Resources:
@@ -135,6 +146,17 @@ def _resources(state: State) -> Resources:
 
 def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """JSON for programs, a page for people."""
+async def _warn_without_super_admin(resources: Resources) -> None:
+    """Say in the log how the first one is made. A database that is away or empty stops no start."""
+    try:
+        async with asyncio.timeout(START_PATIENCE_S), resources.db.transaction() as session:
+            if await roles.is_super_admin_there(session):
+                return
+    except (DatabaseAway, DBAPIError, TimeoutError):
+        return
+    log.warning("there is no super admin", remedy="funmagic admin create EMAIL")
+
+
     if request.url.path.startswith(("/api/", "/healthz", "/readyz", "/metrics")):
         return json_error(request, error)
     return html_error(request, error)

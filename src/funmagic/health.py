@@ -25,14 +25,14 @@ class ReadyView(CamelModel):
     checks: dict[str, str]
 
 
-@get("/healthz", opt={"no_log": True})
+@get("/healthz", opt={"no_log": True, "scope": None})
 async def healthz() -> dict[str, str]:
     """The process answers. Says nothing about its dependencies, so a restart is never provoked by
     an outage elsewhere."""
     return {"status": "ok"}
 
 
-@get("/readyz", opt={"no_log": True})
+@get("/readyz", opt={"no_log": True, "scope": None})
 async def readyz(resources: NamedDependency[Resources]) -> Response[ReadyView]:
     """200 where PostgreSQL, Valkey and the storage answer within three seconds, else 503 naming
     what does not."""

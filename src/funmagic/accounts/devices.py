@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts import cookies
 from funmagic.core.crypto import hash_token, new_token
+from funmagic.core.i18n import N_, translate
 
 DEVICE_COOKIE = "fm_device"
 DEVICE_LIFETIME = timedelta(days=400)  # the longest browsers keep a cookie
@@ -42,6 +43,9 @@ SYSTEMS = (
     ("macOS", re.compile(r"\bMac OS X\b|\bMacintosh\b")),
     ("Linux", re.compile(r"\bLinux\b")),
 )
+
+BOTH = N_("{browser} on {system}")
+UNKNOWN = N_("Unknown device")
 
 FIND_OF_USER = text("SELECT token_hash FROM devices WHERE user_id = :user_id")
 USE = text("""
@@ -88,6 +92,14 @@ def words(user_agent: str) -> tuple[str, str]:
     browser = next((name for name, mark in BROWSERS if mark.search(user_agent)), "")
     system = next((name for name, mark in SYSTEMS if mark.search(user_agent)), "")
     return browser, system
+
+
+def described(user_agent: str, locale: str) -> str:
+    """A browser in words of ``locale``, such as "Firefox on Linux"."""
+    browser, system = words(user_agent)
+    if browser and system:
+        return translate(locale, BOTH, browser=browser, system=system)
+    return browser or system or translate(locale, UNKNOWN)
 
 
 def _presented(request: Request[Any, Any, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from funmagic.accounts.models import User
-from funmagic.accounts.sessions import proved_at, user_of
+from funmagic.accounts.sessions import proved_at, user_of, who
 from funmagic.core.clock import now
 from funmagic.core.errors import Forbidden, Unauthenticated
 from funmagic.core.i18n import N_
@@ -60,4 +60,30 @@ async def recently_authenticated(
     if proved is None or now() - proved > RECENT:
         raise Forbidden(
             N_("Please confirm first that it is you."), type="reauthentication_required"
+        )
+
+
+async def within_scope(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """The application's guard: what a key is not meant for, it cannot do.
+
+    A handler names the scope it wants by ``opt={"scope": "tasks:write"}``; by ``None`` it is open
+    to everybody, and no key is looked at. One that says nothing is closed to keys. Raises
+    :class:`Unauthenticated` for a bad key, :class:`Forbidden` (type ``key_not_allowed`` or
+    ``scope_missing``).
+    """
+    if "authorization" not in connection.headers or handler.opt.get("scope", "") is None:
+        return
+    found = await who(cast("Request[Any, Any, Any]", connection))
+    if found is None or found.key is None:
+        return
+    scope = handler.opt.get("scope")
+    if scope is None:
+        raise Forbidden(N_("This cannot be done with an API key."), type="key_not_allowed")
+    if scope not in found.key.scopes:
+        raise Forbidden(
+            N_("This API key lacks the scope {scope}."),
+            type="scope_missing",
+            params={"scope": scope},
         )

@@ -21,14 +21,16 @@ from litestar import Request
 from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from funmagic.accounts import cookies, devices
-from funmagic.accounts.models import User, UserSession
+from funmagic.accounts import cookies, devices, keys, mails
+from funmagic.accounts.models import ApiKey, User, UserSession
 from funmagic.audit import service as audit
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
 from funmagic.core.errors import NotFound, Unauthenticated
+from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
+from funmagic.mail import service as mail
 
 SESSION_COOKIE = "fm_session"
 BROWSER_COOKIE = "fm_browser"
@@ -39,8 +41,10 @@ ROTATE_AFTER = timedelta(days=1)
 #: For how long requests under way may carry the token before, once its successor was used.
 OVERLAP = timedelta(seconds=60)
 TOUCH_AFTER = timedelta(minutes=5)
+MAIL_LIFETIME = timedelta(days=1)
 MAX_LISTED = 100
 WHO_KEY = "fm_who"
+BAD_KEY = N_("This API key is unknown, revoked or expired.")
 
 END = text("DELETE FROM sessions WHERE token_hash = :token_hash OR previous_hash = :token_hash")
 END_DEAD = text("""
@@ -87,12 +91,13 @@ ROTATE_SOON = text("""
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who asks. ``session`` is None for a program with a key; ``is_current`` False where the
-    browser came with the token before."""
+    """Who asks, by a session or by a key. ``is_current`` is False where the browser came with the
+    token before."""
 
     user: User
     session: UserSession | None = None
     is_current: bool = True
+    key: ApiKey | None = None
 
 
 async def sign_in(
@@ -122,19 +127,17 @@ async def sign_in(
     session.add(started)
     is_new_device = await devices.note(request, session, user.id)
     browser, system = devices.words(user_agent)
+    told = {"method": method, "browser": browser, "system": system, "isNewDevice": is_new_device}
     await audit.record(
         session,
         actor_id=user.id,
         action="session.started",
         subject_type="user",
         subject_id=user.id,
-        data={
-            "method": method,
-            "browser": browser,
-            "system": system,
-            "isNewDevice": is_new_device,
-        },
+        data=told,
     )
+    if is_new_device:
+        await _tell_of(started, user, request.app.state["resources"], session)
     cookies.put(request, SESSION_COOKIE, token, SESSION_LIFETIME)
     request.scope["state"][WHO_KEY] = Who(user, started)
 
@@ -159,7 +162,10 @@ async def current(request: Request[Any, Any, Any]) -> UserSession | None:
 
 
 async def who(request: Request[Any, Any, Any]) -> Who | None:
-    """Who asks and by what, looked up once per request."""
+    """Who asks and by what, looked up once per request.
+
+    Raises :class:`Unauthenticated` for a key that is unknown, revoked or expired.
+    """
     state = request.scope["state"]
     if WHO_KEY not in state:
         state[WHO_KEY] = await _look_up(request)
@@ -252,11 +258,31 @@ _OVERLAPS = or_(
 
 
 async def _look_up(request: Request[Any, Any, Any]) -> Who | None:
-    """One query, but for the few requests that have a use or an exchange to note."""
-    token = cookies.presented(request, SESSION_COOKIE)
-    if token is None or "authorization" in request.headers:
-        return None
     resources: Resources = request.app.state["resources"]
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        return await _by_key(resources, authorization)
+    token = cookies.presented(request, SESSION_COOKIE)
+    return None if token is None else await _by_session(request, resources, token)
+
+
+async def _by_key(resources: Resources, authorization: str) -> Who | None:
+    """Other schemes than ours name nobody here: a proxy in front may want them."""
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    async with resources.db.transaction() as session:
+        found = await keys.find(session, secret.strip())
+    if found is None:
+        raise Unauthenticated(BAD_KEY, type="key_unusable")
+    key, user = found
+    return Who(user, key=key)
+
+
+async def _by_session(
+    request: Request[Any, Any, Any], resources: Resources, token: str
+) -> Who | None:
+    """One query, but for the few requests that have a use or an exchange to note."""
     presented = hash_token(token)
     statement = (
         select(UserSession, User, func.now())
@@ -313,6 +339,21 @@ async def _rotate(
     }
     if (await session.execute(ROTATE, values)).one_or_none() is not None:
         cookies.put(request, SESSION_COOKIE, token, left)
+
+
+async def _tell_of(
+    started: UserSession, user: User, resources: Resources, session: AsyncSession
+) -> None:
+    """Post the mail by which a person hears of a sign-in that may not be theirs."""
+    letter = mails.new_sign_in_mail(
+        user.email,
+        f"{resources.settings.public_url}/{user.locale}/forgot-password",
+        user.locale,
+        device=devices.described(started.user_agent, user.locale),
+        at=started.created_at,
+    )
+    expires_at = started.created_at + MAIL_LIFETIME
+    await mail.post(session, resources.vault, letter, kind="new_sign_in", expires_at=expires_at)
 
 
 async def _end_presented(request: Request[Any, Any, Any], session: AsyncSession) -> None:

@@ -41,7 +41,7 @@ class UploadRequest(CamelModel):
     metadata: Any = None
 
 
-@post("/upload", status_code=200)
+@post("/upload", status_code=200, opt={"scope": "assets:write"})
 async def request_upload(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],
@@ -83,7 +83,7 @@ async def request_upload(
     }
 
 
-@post("/assets/{asset_id:uuid}/confirmation", status_code=200)
+@post("/assets/{asset_id:uuid}/confirmation", status_code=200, opt={"scope": "assets:write"})
 async def confirm_asset(
     resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
 ) -> AssetView:
@@ -92,7 +92,7 @@ async def confirm_asset(
     return await asset_view(resources.storage, asset)
 
 
-@get("/assets/{asset_id:uuid}")
+@get("/assets/{asset_id:uuid}", opt={"scope": "assets:read"})
 async def show_asset(
     resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
 ) -> AssetView:
@@ -102,7 +102,7 @@ async def show_asset(
     return await asset_view(resources.storage, asset)
 
 
-@get("/assets/{asset_id:uuid}/download", status_code=302)
+@get("/assets/{asset_id:uuid}/download", status_code=302, opt={"scope": "assets:read"})
 async def download_asset(
     resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
 ) -> Redirect:
@@ -115,7 +115,7 @@ async def download_asset(
     return Redirect(url, status_code=302, headers={"Cache-Control": "no-store"})
 
 
-@post("/assets/{asset_id:uuid}/save", status_code=200)
+@post("/assets/{asset_id:uuid}/save", status_code=200, opt={"scope": "assets:write"})
 async def save_asset(
     resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
 ) -> AssetView:
@@ -125,7 +125,7 @@ async def save_asset(
     return await asset_view(resources.storage, asset)
 
 
-@delete("/assets/{asset_id:uuid}/save", status_code=200)
+@delete("/assets/{asset_id:uuid}/save", status_code=200, opt={"scope": "assets:write"})
 async def unsave_asset(
     resources: NamedDependency[Resources], user: NamedDependency[User], asset_id: FromPath[UUID]
 ) -> AssetView:
@@ -135,7 +135,7 @@ async def unsave_asset(
     return await asset_view(resources.storage, asset)
 
 
-@get("/media/{asset_id:uuid}", status_code=302, include_in_schema=False)
+@get("/media/{asset_id:uuid}", status_code=302, include_in_schema=False, opt={"scope": None})
 async def show_media(
     resources: NamedDependency[Resources],
     asset_id: FromPath[UUID],

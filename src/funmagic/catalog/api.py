@@ -149,4 +149,4 @@ def _choice(choice: Choice) -> ChoiceView:
     return ChoiceView(slug=choice.slug, name=choice.name, image_url=media_url(choice.image))
 
 
-router = Router("/api/tools", route_handlers=[list_tools, show_tool])
+router = Router("/api/tools", route_handlers=[list_tools, show_tool], opt={"scope": None})

@@ -52,4 +52,8 @@ async def list_transactions(
         return await service.transactions_of(session, user.id, cursor=cursor, limit=limit)
 
 
-router = Router("/api/credits", route_handlers=[show_credits, list_transactions])
+router = Router(
+    "/api/credits",
+    route_handlers=[show_credits, list_transactions],
+    opt={"scope": "credits:read"},
+)

@@ -52,7 +52,7 @@ class CreatedView(CamelModel):
     credits: int
 
 
-@post("/", status_code=201)
+@post("/", status_code=201, opt={"scope": "tasks:write"})
 async def create_task(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],
@@ -72,7 +72,7 @@ async def create_task(
     return _created_view(created)
 
 
-@get("/")
+@get("/", opt={"scope": "tasks:read"})
 async def list_tasks(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
@@ -93,7 +93,7 @@ async def list_tasks(
     )
 
 
-@get("/{task_id:uuid}")
+@get("/{task_id:uuid}", opt={"scope": "tasks:read"})
 async def show_task(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
@@ -106,7 +106,7 @@ async def show_task(
         return await task_view(resources, session, task, locale=request_locale(request))
 
 
-@post("/{task_id:uuid}/cancellation", status_code=200)
+@post("/{task_id:uuid}/cancellation", status_code=200, opt={"scope": "tasks:write"})
 async def cancel_task(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
@@ -122,7 +122,7 @@ async def cancel_task(
         return await task_view(resources, session, task, locale=request_locale(request))
 
 
-@post("/{task_id:uuid}/retry", status_code=201)
+@post("/{task_id:uuid}/retry", status_code=201, opt={"scope": "tasks:write"})
 async def retry_task(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],
@@ -144,7 +144,7 @@ async def retry_task(
     return _created_view(created)
 
 
-@get("/{task_id:uuid}/stream")
+@get("/{task_id:uuid}/stream", opt={"scope": "tasks:read"})
 async def stream_task(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
