@@ -22,6 +22,7 @@ import asyncpg
 import httpx
 import pytest
 import uvicorn
+from litestar import Litestar
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
@@ -29,7 +30,7 @@ from funmagic import hooks, seed, worker
 from funmagic.accounts import service as accounts
 from funmagic.accounts.models import User, UserSession
 from funmagic.accounts.sessions import SESSION_COOKIE, SESSION_LIFETIME
-from funmagic.app import build
+from funmagic.app import litestar_app, with_layers
 from funmagic.core import log as logs
 from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
@@ -192,6 +193,12 @@ class QuietServer(uvicorn.Server):
         yield
 
 
+@pytest.fixture(scope="session")
+def application(servers: dict[str, str], models_dir: Path) -> Litestar:
+    """Routes and templates, made once: every test gives them settings and servers of its own."""
+    return litestar_app(settings_on(servers, servers["DATABASE_URL"], models_dir))
+
+
 @contextlib.asynccontextmanager
 async def carried_mail(resources: Resources) -> AsyncIterator[None]:
     """Mail that this process posts is sent as soon as it is committed, without a worker."""
@@ -229,12 +236,14 @@ async def carried_mail(resources: Resources) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def site(settings: Settings, resources: Resources) -> AsyncIterator[Site]:
+async def site(
+    settings: Settings, resources: Resources, application: Litestar
+) -> AsyncIterator[Site]:
     """The web application on a real port, and somebody who carries its mail."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = build(settings.model_copy(update={"public_url": url}))
+    app = with_layers(application, settings.model_copy(update={"public_url": url}))
     server = QuietServer(
         uvicorn.Config(
             app, log_config=None, lifespan="on", proxy_headers=False, timeout_graceful_shutdown=2

@@ -59,8 +59,14 @@ def create_app() -> ASGIApp:
 
 def build(settings: Settings) -> ASGIApp:
     """The application for these settings, with the layers every request passes."""
+    return with_layers(litestar_app(settings), settings)
+
+
+def with_layers(inner: Litestar, settings: Settings) -> ASGIApp:
+    """The layers every request passes, around an application that is given its settings here."""
     hooks.wire(settings)
-    app: ASGIApp = CookieWriter(cast(ASGIApp, litestar_app(settings)))
+    inner.state["settings"] = settings
+    app: ASGIApp = CookieWriter(cast(ASGIApp, inner))
     app = SameOrigin(app, origins=[settings.public_url])
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
@@ -98,7 +104,6 @@ def litestar_app(settings: Settings) -> Litestar:
         exception_handlers={Exception: _error},
         plugins=[PydanticPlugin(prefer_alias=True)],
         lifespan=[_open],
-        state=State({"settings": settings}),
         template_config=template_config(settings),
         openapi_config=OpenAPIConfig(
             title="FunMagic",

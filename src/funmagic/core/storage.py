@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from funmagic.core.settings import Settings
@@ -183,6 +184,12 @@ def _as_storage_error(error: Exception) -> StorageError:
     return StorageError(str(error))
 
 
+@cache
+def _session() -> AioSession:
+    """One for the process: it keeps the descriptions of services, which take long to read."""
+    return AioSession()
+
+
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
     """The private bucket's storage for as long as the block lasts."""
@@ -199,7 +206,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             response_checksum_validation="when_required",
         )
 
-    session = get_session()
+    session = _session()
     access = {
         "region_name": settings.s3_region,
         "aws_access_key_id": settings.s3_access_key_id.get_secret_value(),
