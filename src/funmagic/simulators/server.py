@@ -113,7 +113,8 @@ class Simulators:
 
 def listen(port: int) -> socket.socket:
     """A loopback socket on this port, or on a free one for 0. Raises OSError where it is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named so that answers do not wait for acknowledgements (asyncio looks at it).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
