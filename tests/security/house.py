@@ -68,13 +68,17 @@ class House:
         user = await self._make_user(email, PURSE, role if is_admin else "user")
         return Visitor(role, user, await self.site.session_of(user))
 
-    async def visitors(self, key: Key, rule: Rule) -> dict[str, Visitor]:
-        """One of every role: always the same, but new ones for what changes who asks for it."""
-        if key[0] != "GET" and rule.access is not Access.OWNER:
-            return {role: await self.visitor(role) for role in ROLES}
-        return await self.regulars()
+    async def visitors(
+        self, key: Key, rule: Rule, *, is_to_change: bool = True
+    ) -> dict[str, Visitor]:
+        """One of every role: always the same, but new ones for what changes who asks for it.
 
-    async def regulars(self) -> dict[str, Visitor]:
+        Nobody has asked too often yet.
+        """
+        if key[0] != "GET":
+            await self.resources.redis.flushall()
+        if key[0] != "GET" and rule.access is not Access.OWNER and is_to_change:
+            return {role: await self.visitor(role) for role in ROLES}
         if not self._regulars:
             self._regulars = {role: await self.visitor(role) for role in ROLES}
         return self._regulars
@@ -102,7 +106,6 @@ class House:
             given["json"] = filled(rule.body, thing_id)
         if rule.form is not None:
             given["data"] = filled(rule.form, thing_id)
-        await self.resources.redis.flushall()  # nobody has asked too often yet
         return await self._client.request(method, address, headers=sent, **given)
 
     async def forget_when_they_proved_themselves(self) -> None:
