@@ -1,53 +1,56 @@
-"""How often a sign-in mail may be asked for, counted atomically in Valkey."""
+"""How often somebody may ask for mail or try a password.
+
+Tries of one account are counted in several windows, so that whoever guesses has to wait longer and
+longer. Browsers the person has signed in with before are counted apart: a stranger cannot lock the
+owner out.
+"""
 
 from __future__ import annotations
 
-import time
+from typing import Final
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import Redis
+from limits import parse
 
-from funmagic.core.errors import TooManyRequests
-from funmagic.core.resources import REDIS_TIMEOUT_S
-from funmagic.core.settings import Settings
+from funmagic.core.limits import Limiter, client_network
 
-PER_EMAIL = parse("5 per 15 minutes")
-PER_ADDRESS = parse("30 per 15 minutes")
+PER_EMAIL: Final = parse("5 per 15 minutes")
+PER_ADDRESS: Final = parse("30 per 15 minutes")
+TRIES_PER_ACCOUNT: Final = (
+    parse("5 per 1 minute"),
+    parse("10 per 15 minutes"),
+    parse("30 per 1 day"),
+)
+TRIES_PER_CLIENT: Final = (parse("30 per 15 minutes"), parse("300 per 1 day"))
 
 
 class SignInLimits:
-    """Counts by e-mail address (protects a mailbox) and by client address (protects the server)."""
+    """Counts by e-mail address (protects people) and by client address (protects the server)."""
 
-    def __init__(self, settings: Settings) -> None:
-        url = settings.redis_url.get_secret_value()
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
-        )
-        self._limiter = MovingWindowRateLimiter(
-            RedisStorage(
-                limits_url(url),
-                implementation="redispy",
-                connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # undocumented type
-            )
-        )
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
 
-    async def close(self) -> None:
-        await self._redis.aclose()
+    async def count_mail(self, *, email: str, client: str) -> None:
+        """Count one mail somebody asks for. Raises :class:`TooManyRequests`."""
+        await self._limiter.hit(PER_ADDRESS, "mail-client", client_network(client))
+        await self._limiter.hit(PER_EMAIL, "mail-email", email)
 
-    async def count(self, *, email: str, client: str) -> None:
-        """Count one request. Raises :class:`TooManyRequests` with the seconds to wait."""
-        await self._hit(PER_ADDRESS, "sign-in-address", client)
-        await self._hit(PER_EMAIL, "sign-in-email", email)
+    async def count_try(self, *, email: str, client: str, is_known: bool) -> None:
+        """Count one password tried, before it is looked at: simultaneous ones cannot slip by.
 
-    async def _hit(self, limit: RateLimitItem, *key: str) -> None:
-        if not await self._limiter.hit(limit, *key):
-            window = await self._limiter.get_window_stats(limit, *key)
-            raise TooManyRequests(retry_after_s=max(1, int(window.reset_time - time.time()) + 1))
+        ``is_known`` says that the account's owner has signed in with this browser before. Raises
+        :class:`TooManyRequests`.
+        """
+        if not is_known:
+            for window in TRIES_PER_CLIENT:
+                await self._limiter.hit(window, "try-client", client_network(client))
+        for window in TRIES_PER_ACCOUNT:
+            await self._limiter.hit(window, *_account(email, is_known))
+
+    async def forget_tries(self, *, email: str, is_known: bool) -> None:
+        """The password was right: only wrong ones count for the account."""
+        for window in TRIES_PER_ACCOUNT:
+            await self._limiter.clear(window, *_account(email, is_known))
 
 
-def limits_url(redis_url: str) -> str:
-    """Our Redis address in the notation of the ``limits`` package."""
-    scheme, rest = redis_url.split("://", 1)
-    return f"async+redis+unix://{rest}" if scheme == "unix" else f"async+{scheme}://{rest}"
+def _account(email: str, is_known: bool) -> tuple[str, str]:
+    return "try-known" if is_known else "try-stranger", email

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -24,7 +24,10 @@ from funmagic.core.clock import now
 from funmagic.core.crypto import hash_token, new_token
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
+from funmagic.core.mail import Mail
+from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
+from funmagic.mail.service import post
 
 MAX_NEXT_CHARS: Final = 2_000
 LIFETIMES: Final[Mapping[str, timedelta]] = {
@@ -53,7 +56,7 @@ NO_RETURN = re.compile(
 )
 
 FIND = text("""
-    SELECT purpose, email, user_id, next_path, locale, data, browser_hash,
+    SELECT id, purpose, email, user_id, next_path, locale, data, browser_hash,
            used_at IS NULL AND expires_at > now() AS usable
       FROM mailed_links WHERE token_hash = :token_hash AND purpose = ANY(:purposes)
 """).columns(data=JSONB)
@@ -61,7 +64,8 @@ REDEEM = text("""
     UPDATE mailed_links SET used_at = now()
      WHERE token_hash = :token_hash AND purpose = ANY(:purposes)
        AND used_at IS NULL AND expires_at > now()
-    RETURNING purpose, email, user_id, next_path, locale, data, browser_hash, true AS usable
+    RETURNING id, purpose, email, user_id, next_path, locale, data, browser_hash,
+              true AS usable
 """).columns(data=JSONB)
 END = text("""
     UPDATE mailed_links SET used_at = now()
@@ -78,6 +82,7 @@ class ReadLink:
     ``data`` what its purpose needs besides.
     """
 
+    id: UUID
     purpose: str
     email: str
     user_id: UUID | None
@@ -129,6 +134,45 @@ async def make(
     )
     await session.flush()
     return token
+
+
+async def send(
+    resources: Resources,
+    session: AsyncSession,
+    compose: Callable[[str, str, str], Mail],
+    *,
+    purpose: str,
+    email: str,
+    browser_token: str,
+    next_path: str | None,
+    locale: str,
+    kind: str = "",
+    user_id: UUID | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a link and post the mail that carries it, in the caller's transaction.
+
+    ``compose`` is one of :mod:`funmagic.accounts.mails`, called with the address, the link and the
+    locale; ``kind`` names the mail for operators where the purpose alone does not.
+    """
+    token = await make(
+        session,
+        purpose=purpose,
+        email=email,
+        browser_token=browser_token,
+        next_path=next_path,
+        locale=locale,
+        user_id=user_id,
+        data=data,
+    )
+    mail = compose(email, address(resources.settings, purpose, token, locale), locale)
+    await post(
+        session,
+        resources.vault,
+        mail,
+        kind=kind or purpose,
+        expires_at=now() + LIFETIMES[purpose],
+    )
 
 
 def address(settings: Settings, purpose: str, token: str, locale: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Final
 
 from babel.dates import format_datetime
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.core.clock import now
 from funmagic.core.i18n import N_, translate
 from funmagic.core.mail import Mail
+from funmagic.core.resources import Resources
+from funmagic.mail.service import post
 
 PROVIDER_NAMES: Final = {"google": "Google", "facebook": "Facebook", "apple": "Apple"}
 
@@ -18,6 +22,7 @@ NOT_ME = N_("If you did not ask for it, ignore this mail: nothing happens.")
 NOT_ME_SECURE = N_("If this was not you, set a new password at once: it signs everybody else out.")
 ANOTHER_BUTTON = N_("Set a new password")
 
+NOTICE_LIFETIME: Final = timedelta(days=3)
 PARAGRAPH: Final = "margin:0 0 16px;font:16px/1.5 sans-serif;color:#18181b"
 SMALL: Final = "margin:0;font:14px/1.5 sans-serif;color:#52525b"
 BUTTON: Final = (
@@ -253,6 +258,11 @@ def export_ready_mail(to: str, url: str, locale: str, *, expires_at: datetime) -
         action=N_("Fetch my data"),
         url=url,
     )
+
+
+async def tell(resources: Resources, session: AsyncSession, mail: Mail, *, kind: str) -> None:
+    """Post a notice, a mail without a link that runs out, in the caller's transaction."""
+    await post(session, resources.vault, mail, kind=kind, expires_at=now() + NOTICE_LIFETIME)
 
 
 def time_of(at: datetime, locale: str) -> str:
