@@ -305,6 +305,7 @@ def settings_on(servers: dict[str, str], database_url: str, models_dir: Path) ->
         "log_level": "WARNING",
         "lease_s": "2",
         "reconcile_every_s": "0.3",
+        "write_limit_factor": "100",  # tests are quicker than people
     }
     return Settings(**values)
 

@@ -23,11 +23,13 @@ from funmagic.accounts import key_api, roles, session_api
 from funmagic.accounts.cookies import CookieWriter
 from funmagic.accounts.guards import current_user, current_user_or_none, within_scope
 from funmagic.accounts.limits import SignInLimits
+from funmagic.accounts.write_limits import within_limits
 from funmagic.assets import api as assets_api
 from funmagic.catalog import api as catalog_api
 from funmagic.core import log as logs
 from funmagic.core.db import DatabaseAway
 from funmagic.core.http import json_error
+from funmagic.core.limits import Limiter
 from funmagic.core.middleware import ASGIApp, RequestLog, SameOrigin, SecurityHeaders
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
@@ -84,14 +86,14 @@ def litestar_app(settings: Settings) -> Litestar:
             health.healthz,
             health.readyz,
             accounts_api.router,
+            session_api.router,
+            key_api.router,
             admin_api.router,
             assets_api.router,
             assets_api.show_media,
             catalog_api.router,
             credits_api.router,
             me_api.router,
-            session_api.router,
-            key_api.router,
             tasks_api.router,
             admin_pages.router,
             *route_handlers,
@@ -101,13 +103,13 @@ def litestar_app(settings: Settings) -> Litestar:
             "user": Provide(current_user),
             "user_or_none": Provide(current_user_or_none),
         },
+        guards=[within_limits, within_scope],
         exception_handlers={Exception: _error},
         plugins=[PydanticPlugin(prefer_alias=True)],
         lifespan=[_open],
         template_config=template_config(settings),
         openapi_config=OpenAPIConfig(
             title="FunMagic",
-        guards=[within_scope],
             version=__version__,
             path="/api/docs",
             render_plugins=[JsonRenderPlugin()],
@@ -133,24 +135,19 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
         hub = EventHub(resources)
         app.state["resources"] = resources
         app.state["event_hub"] = hub
+        app.state["limiter"] = Limiter(resources.redis)
         app.state["sign_in_limits"] = limits = SignInLimits(settings)
         _open_hubs.add(hub)
         hub.start()
+        await _warn_without_super_admin(resources)
         try:
             yield
         finally:
             await hub.stop()
             await limits.close()
             await registry.close()
-        await _warn_without_super_admin(resources)
 
 
-def _resources(state: State) -> Resources:
-    return cast(Resources, state["resources"])
-
-
-def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """JSON for programs, a page for people."""
 async def _warn_without_super_admin(resources: Resources) -> None:
     """Say in the log how the first one is made. A database that is away or empty stops no start."""
     try:
@@ -162,6 +159,12 @@ async def _warn_without_super_admin(resources: Resources) -> None:
     log.warning("there is no super admin", remedy="funmagic admin create EMAIL")
 
 
+def _resources(state: State) -> Resources:
+    return cast(Resources, state["resources"])
+
+
+def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """JSON for programs, a page for people."""
     if request.url.path.startswith(("/api/", "/healthz", "/readyz", "/metrics")):
         return json_error(request, error)
     return html_error(request, error)

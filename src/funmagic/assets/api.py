@@ -41,7 +41,7 @@ class UploadRequest(CamelModel):
     metadata: Any = None
 
 
-@post("/upload", status_code=200, opt={"scope": "assets:write"})
+@post("/upload", status_code=200, opt={"limit": "60 per minute", "scope": "assets:write"})
 async def request_upload(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],

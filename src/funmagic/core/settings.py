@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     apple_private_key: SecretStr | None = Field(default=None, validate_default=True)
     apple_issuer: str = "https://appleid.apple.com"
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
+    write_limit_factor: float = Field(default=1.0, ge=0.01, le=10_000)  # of the limits on changes
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

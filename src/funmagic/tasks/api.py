@@ -52,7 +52,7 @@ class CreatedView(CamelModel):
     credits: int
 
 
-@post("/", status_code=201, opt={"scope": "tasks:write"})
+@post("/", status_code=201, opt={"limit": "30 per minute", "scope": "tasks:write"})
 async def create_task(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],
@@ -122,7 +122,11 @@ async def cancel_task(
         return await task_view(resources, session, task, locale=request_locale(request))
 
 
-@post("/{task_id:uuid}/retry", status_code=201, opt={"scope": "tasks:write"})
+@post(
+    "/{task_id:uuid}/retry",
+    status_code=201,
+    opt={"limit": "30 per minute", "scope": "tasks:write"},
+)
 async def retry_task(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],

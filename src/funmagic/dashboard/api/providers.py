@@ -160,7 +160,7 @@ async def save_provider(
     return await provider_view(resources, key, request_locale(request))
 
 
-@post("/{key:str}/health", status_code=200)
+@post("/{key:str}/health", status_code=200, opt={"limit": "20 per minute"})
 async def check_provider(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
