@@ -227,6 +227,28 @@ def doctor(data: Path) -> None:
     sys.exit(1 if sick else 0)
 
 
+@main.group()
+def admin() -> None:
+    """Whoever runs this installation."""
+
+
+@admin.command("create")
+@click.argument("email")
+@data_option
+def create_admin(email: str, data: Path) -> None:
+    """Make EMAIL a super admin and print a link that signs in, once and within an hour.
+
+    Needs the database alone: the product may run or not. This is how the first one is made.
+    """
+    from funmagic.core.errors import FunMagicError
+
+    try:
+        address, link = asyncio.run(_create_admin(_settings(data), email))
+    except FunMagicError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(f"{address} is a super admin. Sign in within an hour:\n\n  {link}\n")
+
+
 @main.command()
 @data_option
 def reconcile(data: Path) -> None:
@@ -284,6 +306,21 @@ def _fetch_weights(models_dir: Path) -> None:
         models.ensure(models_dir)
     except models.WeightsUnavailable as error:
         raise click.ClickException(str(error)) from error
+
+
+async def _create_admin(settings: Settings, email: str) -> tuple[str, str]:
+    """The address as it is stored, and the link."""
+    from funmagic import hooks
+    from funmagic.accounts import roles
+    from funmagic.core.db import Database
+
+    hooks.wire(settings)
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.transaction() as session:
+            return await roles.create_super_admin(session, settings, email)
+    finally:
+        await database.close()
 
 
 async def _reconcile(settings: Settings) -> list[str]:

@@ -88,6 +88,7 @@ async def examine() -> list[Finding]:
             ("Local provider's model", _weights),
             ("Dispatch", _dispatch),
             ("Tasks", _tasks),
+            ("Super admin", _super_admin),
         ]
         findings += await asyncio.gather(
             *(_find(title, check, resources) for title, check in checks)
@@ -251,6 +252,15 @@ async def _tasks(resources: Resources) -> str:
             "Start a worker, or more of them: `funmagic worker`. If they run, look into their log.",
         )
     return "none is left lying"
+
+
+async def _super_admin(resources: Resources) -> str:
+    from funmagic.accounts.roles import IS_ANYBODY
+
+    async with _sick_database(resources) as connection:
+        if not await connection.scalar(IS_ANYBODY):
+            raise Sick("there is none", "Run `funmagic admin create EMAIL`.")
+    return "there is one"
 
 
 async def _count(resources: Resources, statement: Any) -> int:

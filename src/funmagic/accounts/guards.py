@@ -46,6 +46,13 @@ async def admin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         raise Forbidden
 
 
+async def super_admin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard of what only super_admins do. Raises :class:`Unauthenticated`, :class:`Forbidden`."""
+    user = await current_user(cast("Request[Any, Any, Any]", connection))
+    if user.role != "super_admin":
+        raise Forbidden
+
+
 async def recently_authenticated(
     connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
 ) -> None:

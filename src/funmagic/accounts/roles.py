@@ -5,19 +5,23 @@ Admins keep tools and providers and look at people; super_admins also say who is
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from funmagic.accounts import sessions
+from funmagic.accounts import links, service, sessions
 from funmagic.accounts.models import ROLES, User
 from funmagic.audit import service as audit
+from funmagic.core.crypto import new_token
 from funmagic.core.errors import Conflict, Forbidden, Invalid, NotFound
 from funmagic.core.i18n import N_
+from funmagic.core.settings import Settings
 
 SUPER_ADMIN: Final = "super_admin"
+LINK_LIFETIME: Final = timedelta(hours=1)
 ROLE_NAMES: Final = {
     "user": N_("User"),
     "admin": N_("Admin"),
@@ -67,10 +71,29 @@ async def change(session: AsyncSession, actor_id: UUID, user_id: UUID, role: str
     return found
 
 
-async def promote(session: AsyncSession, user: User) -> None:
-    """Make somebody a super_admin, by whoever has the command line."""
+async def create_super_admin(
+    session: AsyncSession, settings: Settings, email: str
+) -> tuple[str, str]:
+    """Make somebody a super_admin, with a new account where they have none, for whoever has the
+    command line.
+
+    Answers their address as it is stored, and a link that signs them in once. Raises
+    :class:`Invalid` for a malformed address.
+    """
+    address = service.normal_email(email)
+    user = await service.sign_up_or_find(session, address)
     if user.role != SUPER_ADMIN:
         await _set(session, user, SUPER_ADMIN, None)
+    token = await links.make(
+        session,
+        purpose="sign_in",
+        email=address,
+        browser_token=new_token(),  # no browser asked, so it takes a click in any
+        next_path=f"/{user.locale}/dashboard",
+        locale=user.locale,
+        lifetime=LINK_LIFETIME,
+    )
+    return address, links.address(settings, "sign_in", token, user.locale)
 
 
 async def refuse_last(session: AsyncSession, user: User) -> None:

@@ -55,8 +55,11 @@ async def about(
 
 
 async def by(session: AsyncSession, actor_id: UUID, *, limit: int) -> Sequence[Act]:
-    """The newest acts of one person, newest first."""
+    """The newest acts of one person that were not about themselves, newest first."""
     found = await session.scalars(
-        select(Act).where(Act.actor_id == actor_id).order_by(Act.id.desc()).limit(limit)
+        select(Act)
+        .where(Act.actor_id == actor_id, Act.subject_id != str(actor_id))
+        .order_by(Act.id.desc())
+        .limit(limit)
     )
     return found.all()

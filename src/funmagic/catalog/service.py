@@ -19,7 +19,7 @@ from funmagic.catalog.models import Tool, ToolType
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.log import logger
-from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_cursor, encode_cursor
+from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import media_in
@@ -152,7 +152,7 @@ async def newest_first(
     """A page of a query of tools, those with ``q`` in title or slug. Raises :class:`Invalid`."""
     check_limit(limit)
     if cursor is not None:
-        query = query.where(Tool.id < _id_of(cursor))
+        query = query.where(Tool.id < decode_id(cursor))
     if words := q.strip():
         query = query.where(
             Tool.title.icontains(words, autoescape=True)
@@ -162,14 +162,6 @@ async def newest_first(
     if len(found) <= limit:
         return found, None
     return found[:limit], encode_cursor(str(found[limit - 1].id))
-
-
-def _id_of(cursor: str) -> UUID:
-    (last,) = decode_cursor(cursor, str)
-    try:
-        return UUID(last)
-    except ValueError:
-        raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
 
 
 def prices_of(tool: Tool) -> dict[str, int]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel
@@ -44,8 +45,17 @@ def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
         if any(isinstance(part, int) and abs(part) >= 1 << 63 for part in key):
             raise ValueError
     except (ValueError, binascii.Error, UnicodeDecodeError):
-        raise Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"}) from None
+        raise _bad_cursor() from None
     return tuple(key)
+
+
+def decode_id(cursor: str) -> UUID:
+    """The id of the last row, where rows are sorted by it. Raises :class:`Invalid`."""
+    (last,) = decode_cursor(cursor, str)
+    try:
+        return UUID(last)
+    except ValueError:
+        raise _bad_cursor() from None
 
 
 def check_limit(limit: int) -> int:
@@ -55,3 +65,7 @@ def check_limit(limit: int) -> int:
             N_("A page has between 1 and 100 rows."), fields={"limit": "must be 1 to 100"}
         )
     return limit
+
+
+def _bad_cursor() -> Invalid:
+    return Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"})

@@ -5,8 +5,11 @@ from __future__ import annotations
 from litestar import Router
 
 from funmagic.accounts.guards import admin
-from funmagic.dashboard.api import providers, tools
+from funmagic.dashboard.api import providers, tools, users
 
 router = Router(
-    "/api/admin", route_handlers=[tools.router, providers.router], guards=[admin], tags=["admin"]
+    "/api/admin",
+    route_handlers=[tools.router, providers.router, users.router],
+    guards=[admin],
+    tags=["admin"],
 )

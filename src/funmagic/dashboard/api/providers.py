@@ -10,7 +10,10 @@ from litestar import Request, Router, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import Body, FromPath, JSONBody
 from pydantic import Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts.models import User
+from funmagic.audit import service as audit
 from funmagic.core.http import CamelModel, request_locale
 from funmagic.core.i18n import translate
 from funmagic.core.paging import Page
@@ -142,6 +145,7 @@ async def show_provider(
 async def save_provider(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
+    user: NamedDependency[User],
     key: FromPath[str],
     data: JSONBody[ProviderChange],
 ) -> ProviderView:
@@ -157,6 +161,7 @@ async def save_provider(
             read_at=data.updated_at,
             place=place_of(resources.settings),
         )
+        await _record(session, user, key, data)
     return await provider_view(resources, key, request_locale(request))
 
 
@@ -192,6 +197,24 @@ async def check_provider(
         listed=list(health.listed),
         is_stored=draft is None,
     )
+
+
+async def _record(session: AsyncSession, user: User, key: str, data: ProviderChange) -> None:
+    """Of credentials only that they were replaced; settings and addresses may hold keys too."""
+    acts: list[tuple[str, dict[str, Any]]] = [
+        ("provider.saved", {"label": data.label, "isEnabled": data.is_enabled})
+    ]
+    if data.credentials:
+        acts.append(("provider.credentials_replaced", {"fields": sorted(data.credentials)}))
+    for action, told in acts:
+        await audit.record(
+            session,
+            actor_id=user.id,
+            action=action,
+            subject_type="provider",
+            subject_id=key,
+            data=told,
+        )
 
 
 async def provider_view(resources: Resources, key: str, locale: str) -> ProviderView:

@@ -10,8 +10,11 @@ from litestar import Request, Router, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from pydantic import Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts.models import User
 from funmagic.assets.media import media_url
+from funmagic.audit import service as audit
 from funmagic.catalog import admin, service
 from funmagic.catalog.models import SLUG, Tool
 from funmagic.core.http import CamelModel, request_locale
@@ -118,10 +121,15 @@ async def list_tools(
 
 
 @post("/")
-async def add_tool(resources: NamedDependency[Resources], data: JSONBody[NewTool]) -> AdminTool:
+async def add_tool(
+    resources: NamedDependency[Resources], user: NamedDependency[User], data: JSONBody[NewTool]
+) -> AdminTool:
     """Add a tool. It is not offered until somebody switches it on."""
     async with resources.db.transaction() as session:
-        return AdminTool.of(await admin.create(session, **data.model_dump()))
+        made = await admin.create(session, **data.model_dump())
+        told = {"slug": made.slug, "implementation": made.implementation}
+        await _record(session, user, "tool.created", made.id, told)
+        return AdminTool.of(made)
 
 
 @get("/{tool_id:uuid}")
@@ -133,12 +141,21 @@ async def show_tool(resources: NamedDependency[Resources], tool_id: FromPath[UUI
 
 @patch("/{tool_id:uuid}")
 async def change_tool(
-    resources: NamedDependency[Resources], tool_id: FromPath[UUID], data: JSONBody[ToolChanges]
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    tool_id: FromPath[UUID],
+    data: JSONBody[ToolChanges],
 ) -> AdminTool:
     """Change what is named and nothing else."""
     changes = {name: getattr(data, name) for name in data.model_fields_set - {"updated_at"}}
     async with resources.db.transaction() as session:
-        return AdminTool.of(await admin.change(session, tool_id, changes, data.updated_at))
+        changed = await admin.change(session, tool_id, changes, data.updated_at)
+        told = data.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, exclude={"updated_at", "description"}
+        )
+        action = "tool.switched" if changes.keys() <= admin.SWITCHES else "tool.saved"
+        await _record(session, user, action, tool_id, {"tool": changed.slug, **told})
+        return AdminTool.of(changed)
 
 
 @get("/{tool_id:uuid}/config")
@@ -156,6 +173,7 @@ async def show_config(
 async def save_config(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
+    user: NamedDependency[User],
     tool_id: FromPath[UUID],
     data: JSONBody[ConfigChange],
 ) -> ConfigView:
@@ -168,10 +186,26 @@ async def save_config(
             more_models=await providers.more_models(session),
             read_at=data.updated_at,
         )
+        tool = await admin.tool(session, tool_id)
+        told = {"tool": tool.slug, "prices": service.prices_of(tool)}
+        await _record(session, user, "tool.configured", tool_id, told)
         return await _config_view(session, tool_id, request_locale(request))
 
 
-async def _config_view(session: Any, tool_id: UUID, locale: str) -> ConfigView:
+async def _record(
+    session: AsyncSession, user: User, action: str, tool_id: UUID, data: dict[str, Any]
+) -> None:
+    await audit.record(
+        session,
+        actor_id=user.id,
+        action=action,
+        subject_type="tool",
+        subject_id=tool_id,
+        data=data,
+    )
+
+
+async def _config_view(session: AsyncSession, tool_id: UUID, locale: str) -> ConfigView:
     tool = await admin.tool(session, tool_id)
     form = tool_form(tool, await providers.every(session), locale)
     return ConfigView(config=tool.config, updated_at=tool.updated_at, form=form)
