@@ -8,16 +8,19 @@ import re
 from email.message import Message
 from pathlib import Path
 
-LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=(\S+)")
+LINK = re.compile(r"https?://\S+\?token=(\S+)")
 
 
-async def newest_mail(maildir: Path, to: str, *, wait_s: float = 5.0) -> Message:
-    """The newest message to ``to``; waits until there is one."""
+async def newest_mail(maildir: Path, to: str, *, mails: int = 1, wait_s: float = 20.0) -> Message:
+    """The newest message to ``to``; waits until there are ``mails`` of them."""
     for _ in range(int(wait_s / 0.05)):
-        for path in _newest_first(maildir):
-            message = email.message_from_bytes(path.read_bytes())
-            if to in str(message["To"]):
-                return message
+        messages = [
+            message
+            for path in _newest_first(maildir)
+            if to in str((message := email.message_from_bytes(path.read_bytes()))["To"])
+        ]
+        if len(messages) >= mails:
+            return messages[0]
         await asyncio.sleep(0.05)
     raise AssertionError(f"no mail to {to}")
 
@@ -37,7 +40,7 @@ def text_of(message: Message) -> str:
 
 
 def token_in(message: Message) -> str:
-    """The sign-in link's token."""
+    """The token of the first link that carries one."""
     found = LINK.search(text_of(message))
     assert found, text_of(message)
     return found.group(1)

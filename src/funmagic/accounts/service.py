@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from funmagic.accounts import links, sessions
+from funmagic.accounts import keys, links, sessions
 from funmagic.accounts.links import ReadLink as ReadLink
 from funmagic.accounts.links import safe_next as safe_next
 from funmagic.accounts.mails import magic_link_mail
@@ -51,13 +51,13 @@ IS_RESERVED = text("""
                       AND user_id IS DISTINCT FROM CAST(:but AS uuid)
                       AND used_at IS NULL AND expires_at > now())
 """)
-# Sessions end by their own verb. The way back from another address stays: it is an owner's.
+# Keys and sessions end by verbs of their own. The way back from another address stays: it is an
+# earlier owner's.
 WAYS_IN = (
     text("UPDATE users SET password_hash = NULL, password_set_at = NULL WHERE id = :id"),
     text("DELETE FROM identities WHERE user_id = :id"),
     text("DELETE FROM oauth_attempts WHERE user_id = :id"),
     text("DELETE FROM devices WHERE user_id = :id"),
-    text("UPDATE api_keys SET revoked_at = now() WHERE user_id = :id AND revoked_at IS NULL"),
     text("""
         UPDATE mailed_links SET used_at = now()
          WHERE user_id = :id AND purpose <> 'keep_email' AND used_at IS NULL
@@ -165,4 +165,5 @@ async def remove_ways_in(session: AsyncSession, user_id: UUID) -> None:
     """Leave a person no way in but their mailbox: somebody else may have set the others."""
     for statement in WAYS_IN:
         await session.execute(statement, {"id": user_id})
+    await keys.revoke_all(session, user_id)
     await sessions.end_all(session, user_id)
