@@ -7,6 +7,7 @@ production need not have the embedded servers installed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -84,6 +85,13 @@ def up(data: Path | None, port: int | None, host: str, simulators: bool) -> None
     show_default=True,
     help="Port on 127.0.0.1.",
 )
+@click.option(
+    "--sign-in-port",
+    type=click.IntRange(1, 65535),
+    default=9101,
+    show_default=True,
+    help="Port on 127.0.0.1 of Apple and Facebook, plain HTTP.",
+)
 @click.option("--tls/--no-tls", default=True, show_default=True, help="Answer https, or http.")
 @click.option(
     "--folder",
@@ -106,20 +114,27 @@ def up(data: Path | None, port: int | None, host: str, simulators: bool) -> None
     show_default=True,
     help="How long jobs take.",
 )
-def simulators(port: int, tls: bool, folder: Path, queue_s: float, work_s: float) -> None:
-    """Answer in the place of AI vendors, on this machine, until Ctrl-C.
+def simulators(
+    port: int, sign_in_port: int, tls: bool, folder: Path, queue_s: float, work_s: float
+) -> None:
+    """Answer in the place of AI vendors, Apple and Facebook, on this machine, until Ctrl-C.
 
     `funmagic up --simulators` does this by itself. The results are inventions.
     """
-    from funmagic.simulators.server import Pace, Simulators, listen
+    from funmagic.simulators.server import Pace, Simulators, listen, sign_in_environment
 
-    try:
-        listener = listen(port)
-    except OSError as error:
-        raise click.ClickException(
-            f"Port {port} is taken by another program. Stop it, or choose another --port."
-        ) from error
-    server = Simulators(listener, tls=tls, folder=folder, pace=Pace(queue_s=queue_s, work_s=work_s))
+    with contextlib.ExitStack() as listening:
+        listeners = []
+        for name, wanted in (("--port", port), ("--sign-in-port", sign_in_port)):
+            try:
+                listeners.append(listening.enter_context(listen(wanted)))
+            except OSError as error:
+                raise click.ClickException(
+                    f"Port {wanted} is taken by another program. Stop it, or choose another {name}."
+                ) from error
+        listening.pop_all()  # the servers close them
+    pace = Pace(queue_s=queue_s, work_s=work_s)
+    server = Simulators(*listeners, tls=tls, folder=folder, pace=pace)
 
     def announce() -> None:
         click.secho(f"\n  Simulated vendors are at {server.url}", bold=True)
@@ -127,6 +142,8 @@ def simulators(port: int, tls: bool, folder: Path, queue_s: float, work_s: float
         click.echo(f"    FUNMAGIC_ENV=development\n    SIMULATORS_URL={server.url}")
         if server.ca_file is not None:
             click.echo(f"    SIMULATORS_CA_FILE={server.ca_file.resolve()}")
+        for name, value in sign_in_environment(server.sign_in_url, server.apple_key_file).items():
+            click.echo(f"    {name}={value}")
         click.echo("  and let `funmagic seed` put their addresses in place.\n")
 
     server.run(announce)

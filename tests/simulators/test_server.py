@@ -76,9 +76,10 @@ def test_a_certificate_is_kept_until_it_nears_its_end(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_says_what_to_set_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
-    with listen(0) as free:
-        port = free.getsockname()[1]
+    with listen(0) as free, listen(0) as another:
+        port, sign_in_port = free.getsockname()[1], another.getsockname()[1]
     command = [sys.executable, "-P", "-m", "funmagic.cli", "simulators", "--port", str(port)]
+    command += ["--sign-in-port", str(sign_in_port)]
     process = subprocess.Popen(
         [*command, "--folder", tmp_path / "kept"],
         stdout=subprocess.PIPE,
@@ -95,6 +96,9 @@ def test_the_command_says_what_to_set_and_ends_well(tmp_path: Path, number: sign
             said += line
         assert f"SIMULATORS_URL=https://127.0.0.1:{port}" in said
         assert f"SIMULATORS_CA_FILE={tmp_path / 'kept' / 'ca.pem'}" in said
+        assert f"APPLE_PRIVATE_KEY_FILE={tmp_path / 'kept' / 'apple.p8'}" in said
+        assert f"FACEBOOK_URL=http://127.0.0.1:{sign_in_port}/facebook" in said
+        assert is_up(f"http://127.0.0.1:{sign_in_port}")
         trusting = ssl.create_default_context(cafile=tmp_path / "kept" / "ca.pem")
         jobs = httpx.get(f"https://127.0.0.1:{port}/fal/control/jobs", verify=trusting)
         assert json.loads(jobs.content) == []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from funmagic.embedded.process import Child
 from funmagic.embedded.server import Server, Site, answers, child_environment, free_ports
 
-_PREFERRED_PORT = 9100
+_PREFERRED_PORTS = (9100, 9101)
 
 
 class Simulators(Server):
@@ -23,17 +23,23 @@ class Simulators(Server):
 
     def __init__(self, site: Site, command: Sequence[str]) -> None:
         super().__init__(site)
-        self.port = 0
+        self.port = self.sign_in_port = 0
         self._command = command
 
     def prepare(self) -> None:
         super().prepare()
-        self.port = self.port or free_ports(1, [_PREFERRED_PORT])[0]
+        if not self.port:
+            self.port, self.sign_in_port = free_ports(2, _PREFERRED_PORTS)
 
     def spawn(self) -> Child:
         return Child(
             self.name,
-            [*self._command, "simulators", "--port", str(self.port), "--folder", self.data],
+            [
+                *self._command,
+                "simulators",
+                *("--folder", str(self.data)),
+                *("--port", str(self.port), "--sign-in-port", str(self.sign_in_port)),
+            ],
             log=self.site.logs / "simulators.log",
             janitor=self.site.janitor,
             environment=child_environment({"PYTHONPATH": ":".join(filter(None, sys.path))}),
@@ -41,10 +47,21 @@ class Simulators(Server):
         )
 
     def is_ready(self) -> bool:
-        return answers(self.port)
+        return answers(self.port) and answers(self.sign_in_port)
 
     def environment(self) -> dict[str, str]:
+        """What the product must be told: the app at Apple is the one registered there."""
+        sign_in = f"http://127.0.0.1:{self.sign_in_port}"
         return {
             "SIMULATORS_URL": f"https://127.0.0.1:{self.port}",
             "SIMULATORS_CA_FILE": str(self.data / "ca.pem"),
+            "APPLE_ISSUER": f"{sign_in}/apple",
+            "APPLE_CLIENT_ID": "com.example.funmagic",
+            "APPLE_TEAM_ID": "SIMULATED1",
+            "APPLE_KEY_ID": "SIMULATED2",
+            "APPLE_PRIVATE_KEY_FILE": str(self.data / "apple.p8"),
+            "FACEBOOK_URL": f"{sign_in}/facebook",
+            "FACEBOOK_GRAPH_URL": f"{sign_in}/facebook",
+            "FACEBOOK_CLIENT_ID": "1000000000000001",
+            "FACEBOOK_CLIENT_SECRET": "simulated",
         }

@@ -14,13 +14,18 @@ from funmagic.simulators.server import Simulators, listen
 
 
 def main(folder: str, scheme: str) -> None:
-    """Serve on a free loopback port until standard input ends."""
-    simulators = Simulators(listen(0), tls=scheme == "https", folder=Path(folder))
+    """Serve on free loopback ports until standard input ends."""
+    simulators = Simulators(listen(0), listen(0), tls=scheme == "https", folder=Path(folder))
 
     def announce() -> None:
         threading.Thread(target=stop_with_parent, daemon=True).start()
         ca_file = simulators.ca_file and str(simulators.ca_file)
-        print(json.dumps({"url": simulators.url, "caFile": ca_file}), flush=True)
+        place = {
+            "url": simulators.url,
+            "caFile": ca_file,
+            "signInUrl": simulators.sign_in_url,
+        }
+        print(json.dumps(place), flush=True)
 
     def stop_with_parent() -> None:
         sys.stdin.buffer.read()
