@@ -135,8 +135,8 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
         hub = EventHub(resources)
         app.state["resources"] = resources
         app.state["event_hub"] = hub
-        app.state["limiter"] = Limiter(resources.redis)
-        app.state["sign_in_limits"] = limits = SignInLimits(settings)
+        app.state["limiter"] = limiter = Limiter(resources.redis)
+        app.state["sign_in_limits"] = SignInLimits(limiter)
         _open_hubs.add(hub)
         hub.start()
         await _warn_without_super_admin(resources)
@@ -144,7 +144,6 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
             yield
         finally:
             await hub.stop()
-            await limits.close()
             await registry.close()
 
 
