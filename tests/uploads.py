@@ -30,10 +30,15 @@ async def put(promised: dict[str, Any], content: bytes, **changed: str) -> httpx
 
 
 async def upload(
-    browser: httpx.AsyncClient, content: bytes, type: str = "image/jpeg", name: str = "photo.jpg"
+    browser: httpx.AsyncClient,
+    content: bytes,
+    type: str = "image/jpeg",
+    name: str = "photo.jpg",
+    route: str = "tool-input",
 ) -> UUID:
     """The whole way; returns the id of a usable asset."""
-    promised = (await describe(browser, size=len(content), type=type, name=name)).json()
+    described = await describe(browser, size=len(content), type=type, name=name, route=route)
+    promised = described.json()
     stored = await put(promised, content)
     assert stored.status_code == 200, stored.text
     asset_id = promised["metadata"]["assetId"]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx
-import pytest
 from tests.conftest import MakeUser, Site
 
 
@@ -59,45 +55,49 @@ async def test_what_is_changed_stays_and_the_rest_is_left_alone(
         assert (await browser.get("/api/me")).json()["theme"] == "system"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "x" * 100, "林黛玉", "Zoë O’Neill-Ørsted", "👩‍🚀", "می\u200cخواهم", "e\u0301" * 100],
-)
-async def test_a_name_may_be_of_any_script(site: Site, make_user: MakeUser, name: str) -> None:
+async def test_a_name_may_be_of_any_script(site: Site, make_user: MakeUser) -> None:
+    names = (
+        "",
+        "x" * 100,
+        "林黛玉",
+        "Zoë O’Neill-Ørsted",
+        "👩\u200d🚀",
+        "می\u200cخواهم",
+        "e\u0301" * 100,
+    )
     async with site.browser(await make_user()) as browser:
-        assert (await browser.patch("/api/me", json={"name": name})).status_code == 200
+        for name in names:
+            changed = await browser.patch("/api/me", json={"name": name})
+            assert changed.status_code == 200, name
+            assert changed.json()["name"] == name.replace("e\u0301", "é")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": "x" * 101},
-        {"name": "a\nb"},
-        {"name": "a\x00b"},
-        {"name": "ada\u202egnp.exe"},
-        {"name": "\u200d\u200d"},
-        {"name": "\u2028"},
+async def test_what_cannot_be_shown_or_is_unknown_is_refused_by_field(
+    site: Site, make_user: MakeUser
+) -> None:
+    hidden = ("a\nb", "a\x00b", "ada\u202egnp.exe", "\u200d\u200d", "\u2028", "x" * 101, "\u200b")
+    changes: list[dict[str, str]] = [
+        *({"name": name} for name in hidden),
         {"theme": "sepia"},
         {"accent": "#ff0000"},
         {"locale": "xx"},
-        {"locale": "../en"},
-    ],
-)
-async def test_what_cannot_be_shown_or_is_unknown_is_refused_by_field(
-    site: Site, make_user: MakeUser, change: dict[str, Any]
-) -> None:
+        {"locale": "../en", "theme": "x"},
+    ]
     async with site.browser(await make_user()) as browser:
         before = (await browser.get("/api/me")).json()
-        refused = await browser.patch("/api/me", json={"accent": "blue", **change})
-        assert refused.status_code == 422
-        assert set(refused.json()["error"]["fields"]) == set(change)
+        for change in changes:
+            refused = await browser.patch("/api/me", json={"accent": "blue", **change})
+            assert refused.status_code == 422, change
+            assert set(refused.json()["error"]["fields"]) == set(change)
         assert (await browser.get("/api/me")).json() == before
 
 
-@pytest.mark.parametrize("field", ["email", "role", "id", "credits", "avatarUrl", "erasedAt"])
 async def test_nothing_else_of_oneself_is_changed_by_asking(
-    site: Site, make_user: MakeUser, field: str
+    site: Site, make_user: MakeUser
 ) -> None:
     async with site.browser(await make_user()) as browser:
-        refused: httpx.Response = await browser.patch("/api/me", json={field: "super_admin"})
-    assert refused.status_code == 422
+        before = (await browser.get("/api/me")).json()
+        for field in ("email", "role", "id", "credits", "avatarUrl", "erasedAt"):
+            refused = await browser.patch("/api/me", json={field: "super_admin", "theme": "dark"})
+            assert refused.status_code == 422, field
+        assert (await browser.get("/api/me")).json() == before

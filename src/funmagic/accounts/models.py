@@ -205,11 +205,25 @@ class ApiKey(Base):
 
 
 class DataExport(Base):
-    """A copy of all that is a person's own, made by a job. ``key`` names the archive's object."""
+    """A copy of all that is a person's own, made by a worker, which has it until ``taken_until``.
+
+    ``key`` names the archive's object; ``left_out`` counts the files that are not in it.
+    """
 
     __tablename__ = "data_exports"
     __table_args__ = (
         Index(None, "user_id", "id"),
+        Index(
+            "ix_data_exports_pending",
+            "user_id",
+            unique=True,
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_data_exports_expires_at",
+            "expires_at",
+            postgresql_where=text("state = 'ready'"),
+        ),
         CheckConstraint("state IN ('pending', 'ready', 'failed', 'expired')", name="state"),
     )
 
@@ -218,6 +232,9 @@ class DataExport(Base):
     state: Mapped[str] = mapped_column(String(20), server_default="pending")
     key: Mapped[str | None] = mapped_column(Text)
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    taken_until: Mapped[datetime | None]
+    left_out: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     ready_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]

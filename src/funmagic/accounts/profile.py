@@ -70,6 +70,21 @@ async def standing(session: AsyncSession, user_id: UUID) -> User:
     return user
 
 
+async def set_avatar(session: AsyncSession, user_id: UUID, key: str | None) -> str | None:
+    """Have the picture stored under ``key``, or none; returns the key of the one before.
+
+    The person's row is locked first, so of two changes at once the second sees the first one's.
+    Raises :class:`errors.NotFound` for a person who was erased.
+    """
+    user = await session.get(User, user_id, populate_existing=True, with_for_update=True)
+    if user is None or user.erased_at is not None:
+        raise errors.NotFound
+    before = user.avatar_key
+    user.avatar_key = key
+    await session.flush()
+    return before
+
+
 def plain_name(name: str) -> str | None:
     """The name in normal form C with single spaces; None where it cannot be shown as one.
 

@@ -16,22 +16,28 @@ class Asset(Base):
 
     ``pending`` means that an upload address was given out and nothing is known to have arrived;
     only ``ready`` files can be used; ``expired`` ones are being removed. A ``media`` file belongs
-    to a tool: an admin uploaded it, and whoever sees the tool sees it. ``thumbnail_key`` is a small
-    WebP of what is seen; ``is_relief`` says that a 3D model has a front only. ``task_id`` and
-    ``step_id`` name what made an output; tasks live above files, so there is no foreign
-    key. ``etag`` is S3's, quotes included.
+    to a tool: an admin uploaded it, and whoever sees the tool sees it; an ``avatar`` is a picture
+    of its owner, as it was uploaded or as it is shown. ``thumbnail_key`` is a small WebP of what is
+    seen; ``is_relief`` says that a 3D model has a front only. ``task_id`` and ``step_id`` name what
+    made an output; tasks live above files, so there is no foreign key. ``etag`` is S3's, quotes
+    included.
     """
 
     __tablename__ = "assets"
     __table_args__ = (
         CheckConstraint("kind IN ('image', '3d')", name="kind"),
-        CheckConstraint("source IN ('upload', 'output', 'media')", name="source"),
+        CheckConstraint("source IN ('upload', 'output', 'media', 'avatar')", name="source"),
         CheckConstraint("status IN ('pending', 'ready', 'expired')", name="status"),
         CheckConstraint("visibility IN ('private', 'public')", name="visibility"),
         CheckConstraint("size_bytes > 0", name="size"),
         Index(None, "user_id", "id"),
         Index(None, "task_id", postgresql_where=text("task_id IS NOT NULL")),
         Index("ix_assets_not_ready", "created_at", postgresql_where=text("status <> 'ready'")),
+        Index(
+            "ix_assets_avatars",
+            "confirmed_at",
+            postgresql_where=text("source = 'avatar' AND status = 'ready'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

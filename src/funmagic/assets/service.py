@@ -68,6 +68,7 @@ ROUTES = {
     for route in (
         Route("tool-input", 20 * MEBIBYTE),
         Route("tool-media", 10 * MEBIBYTE, source="media", is_for_admins=True),
+        Route("avatar", 5 * MEBIBYTE, source="avatar"),
     )
 }
 
@@ -200,9 +201,10 @@ async def keep(session: AsyncSession, user_id: UUID, asset_id: UUID, *, is_saved
 
 
 async def usable_by(session: AsyncSession, user_id: UUID, asset_id: UUID) -> Asset:
-    """The person's own file, confirmed and an image. Raises :class:`errors.NotFound`."""
+    """The person's own file, confirmed and an image to work with: a picture of oneself goes as
+    soon as another is chosen. Raises :class:`errors.NotFound`."""
     asset = await owned_by(session, user_id, asset_id)
-    if asset.status != "ready" or asset.kind != "image":
+    if asset.status != "ready" or asset.kind != "image" or asset.source == "avatar":
         raise errors.NotFound(N_("We could not find this file."))
     return asset
 

@@ -163,15 +163,18 @@ class Storage:
         )
         return PresignedPut(url, {"If-None-Match": "*"})
 
-    async def presign_get(self, key: str, *, attachment: str | None = None) -> str:
-        """An address that reads the object for an hour; ``attachment`` makes it a download."""
+    async def presign_get(
+        self, key: str, *, attachment: str | None = None, expires_s: int = GET_EXPIRES_S
+    ) -> str:
+        """An address that reads the object for an hour, or ``expires_s``; ``attachment`` makes it a
+        download under that name."""
         params: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
         if attachment is not None:
             params["ResponseContentDisposition"] = (
                 f"attachment; filename*=UTF-8''{quote(attachment, safe='')}"
             )
         url: str = await self._signer.generate_presigned_url(
-            "get_object", Params=params, ExpiresIn=GET_EXPIRES_S
+            "get_object", Params=params, ExpiresIn=expires_s
         )
         return url
 
