@@ -17,6 +17,7 @@ CLAIM = "funmagic.tasks.claims:claim"
 CALLER = "funmagic.tasks.calling:Caller"
 ENGINE = "funmagic.tasks.engine:Engine"
 FAL = "funmagic.providers.adapters.fal:Fal"
+STORE = "funmagic.tasks.storing:store"
 ELSEWHERE: Final = (
     Point("claimed, not committed", CLAIM, "after"),
     Point("claimed", f"{ENGINE}._work_under"),
@@ -33,8 +34,8 @@ ELSEWHERE: Final = (
     Point("job done, result not asked for", f"{FAL}._result"),
     Point("result told, file not fetched", f"{FAL}._fetch"),
     Point("result fetched", f"{CALLER}.ask", "after"),
-    Point("result checked", f"{ENGINE}._store"),
-    Point("result stored", f"{ENGINE}._store", "after"),
+    Point("result checked", STORE),
+    Point("result stored", STORE, "after"),
     Point("settlement begun", "funmagic.tasks.settlement:complete"),
     Point("asset noted", "funmagic.assets.service:add_output", "after"),
     Point("end told, not charged", "funmagic.credits.service:capture"),

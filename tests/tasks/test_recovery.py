@@ -24,7 +24,7 @@ from funmagic.core.settings import Settings
 from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Queue
 from funmagic.reports.reconcile import reconcile as reconcile_books
-from funmagic.tasks import claims, settlement
+from funmagic.tasks import claims, settlement, storing
 from funmagic.tasks.claims import LeaseLost
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import ask_vendors, reconcile
@@ -216,7 +216,7 @@ async def test_a_failure_of_ours_leaves_no_call_open(
     async def broken(*_: Any) -> None:
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(Engine, "_store", broken)
+    monkeypatch.setattr(storing, "store", broken)
     async with site.browser(await make_user()) as browser:
         task_id = (await create(browser, await upload(browser, astronaut))).json()["taskId"]
         async with worker_here(resources):

@@ -23,11 +23,11 @@ from funmagic.tasks.claims import Claim, LeaseLost
 from funmagic.tasks.messages import BY_TROUBLE, INTERNAL
 from funmagic.tasks.previews import Previews
 from funmagic.tasks.progress import ProgressReporter, start_step
-from funmagic.tasks.settlement import Failure, StoredOutput
+from funmagic.tasks.settlement import Failure
 from funmagic.tasks.steps import TaskStepContext
 from funmagic.tasks.work import Assignment, HandedOver, Stopped, cancelled, left_s
 from funmagic.toolkit import discovery
-from funmagic.toolkit.contract import Output, UnusableResult
+from funmagic.toolkit.contract import UnusableResult
 
 log = logger(__name__)
 
@@ -186,7 +186,9 @@ class Engine:
             raise Stopped(
                 Failure("unusable_result", unusable.reason), call_id, answered=result
             ) from unusable
-        stored = [await self._store(task, call_id, output) for output in outputs]
+        stored = [
+            await storing.store(self._resources, task, call_id, output) for output in outputs
+        ]
         lease.is_settling = True
         async with self._resources.db.transaction() as session:
             return await settlement.complete(
@@ -197,9 +199,6 @@ class Engine:
                 outputs=stored,
                 result=result,
             )
-
-    async def _store(self, task: Assignment, call_id: UUID, output: Output) -> StoredOutput:
-        return await storing.store(self._resources, task, call_id, output)
 
     async def _settle_failed(self, lease: Lease, stop: Stopped) -> list[events.Event]:
         lease.is_settling = True
