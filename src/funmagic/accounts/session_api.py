@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
-from funmagic.accounts import devices, reauthentication, sessions
+from funmagic.accounts import devices, entrance, reauthentication, sessions
 from funmagic.accounts.models import User, UserSession
 from funmagic.core.errors import NotFound
 from funmagic.core.http import CamelModel, request_locale
@@ -39,6 +39,10 @@ class SessionLine(CamelModel):
             last_used_at=found.last_used_at,
             is_current=here is not None and found.id == here.id,
         )
+
+
+class PasswordRequest(CamelModel):
+    password: str = Field(max_length=4_000)
 
 
 class LinkRequest(CamelModel):
@@ -94,7 +98,20 @@ async def end_other_sessions(
         await sessions.end_all(session, user.id, but=here.id)
 
 
-@post("/reauthenticate/link", status_code=202)
+@post("/reauthenticate", status_code=204)
+async def reauthenticate(
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    data: JSONBody[PasswordRequest],
+) -> None:
+    """Prove by password that it is still the same person. The session's token changes."""
+    await entrance.prove_password(request, user, data.password)
+    async with resources.db.transaction() as session:
+        await sessions.authenticated_again(request, session)
+
+
+@post("/reauthenticate/link", status_code=202, opt={"limit": "5 per 15 minutes"})
 async def mail_reauthentication(
     request: Request[Any, Any, Any],
     resources: NamedDependency[Resources],
@@ -116,5 +133,11 @@ async def mail_reauthentication(
 
 router = Router(
     "/api/auth",
-    route_handlers=[list_sessions, end_session, end_other_sessions, mail_reauthentication],
+    route_handlers=[
+        list_sessions,
+        end_session,
+        end_other_sessions,
+        reauthenticate,
+        mail_reauthentication,
+    ],
 )

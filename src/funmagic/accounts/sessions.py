@@ -30,7 +30,6 @@ from funmagic.core.errors import NotFound, Unauthenticated
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
-from funmagic.mail import service as mail
 
 SESSION_COOKIE = "fm_session"
 BROWSER_COOKIE = "fm_browser"
@@ -41,7 +40,6 @@ ROTATE_AFTER = timedelta(days=1)
 #: For how long requests under way may carry the token before, once its successor was used.
 OVERLAP = timedelta(seconds=60)
 TOUCH_AFTER = timedelta(minutes=5)
-MAIL_LIFETIME = timedelta(days=1)
 MAX_LISTED = 100
 WHO_KEY = "fm_who"
 BAD_KEY = N_("This API key is unknown, revoked or expired.")
@@ -80,7 +78,7 @@ ROTATE_NOW = text("""
     UPDATE sessions
        SET token_hash = :new_hash, previous_hash = token_hash, rotated_at = now(),
            last_used_at = now(), authenticated_at = now()
-     WHERE id = :id AND token_hash = :seen_hash
+     WHERE id = :id
     RETURNING expires_at
 """)
 ROTATE_SOON = text("""
@@ -194,7 +192,7 @@ async def authenticated_again(request: Request[Any, Any, Any], session: AsyncSes
     if found is None:
         raise Unauthenticated
     token = new_token()
-    values = {"id": found.id, "seen_hash": found.token_hash, "new_hash": hash_token(token)}
+    values = {"id": found.id, "new_hash": hash_token(token)}
     expires_at = await session.scalar(ROTATE_NOW, values)
     if expires_at is None:
         raise Unauthenticated
@@ -345,15 +343,14 @@ async def _tell_of(
     started: UserSession, user: User, resources: Resources, session: AsyncSession
 ) -> None:
     """Post the mail by which a person hears of a sign-in that may not be theirs."""
-    letter = mails.new_sign_in_mail(
+    mail = mails.new_sign_in_mail(
         user.email,
         f"{resources.settings.public_url}/{user.locale}/forgot-password",
         user.locale,
         device=devices.described(started.user_agent, user.locale),
         at=started.created_at,
     )
-    expires_at = started.created_at + MAIL_LIFETIME
-    await mail.post(session, resources.vault, letter, kind="new_sign_in", expires_at=expires_at)
+    await mails.tell(resources, session, mail, kind="new_sign_in")
 
 
 async def _end_presented(request: Request[Any, Any, Any], session: AsyncSession) -> None:
