@@ -230,9 +230,11 @@ async def carried_mail(resources: Resources) -> AsyncIterator[None]:
     finally:
         for name, listener in listeners:
             event.remove(Session, name, listener)
-        carrying.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await carrying
+        while not carrying.done():  # asyncio.wait_for may lose a cancellation (bpo-37658)
+            carrying.cancel()
+            await asyncio.wait([carrying], timeout=1)
+        if not carrying.cancelled():
+            carrying.result()
 
 
 @pytest.fixture
