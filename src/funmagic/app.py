@@ -23,6 +23,8 @@ from funmagic.accounts import key_api, roles, session_api
 from funmagic.accounts.cookies import CookieWriter
 from funmagic.accounts.guards import current_user, current_user_or_none, within_scope
 from funmagic.accounts.limits import SignInLimits
+from funmagic.accounts.oauth import api as oauth_api
+from funmagic.accounts.oauth.ways import Ways
 from funmagic.accounts.write_limits import within_limits
 from funmagic.assets import api as assets_api
 from funmagic.catalog import api as catalog_api
@@ -69,7 +71,7 @@ def with_layers(inner: Litestar, settings: Settings) -> ASGIApp:
     hooks.wire(settings)
     inner.state["settings"] = settings
     app: ASGIApp = CookieWriter(cast(ASGIApp, inner))
-    app = SameOrigin(app, origins=[settings.public_url])
+    app = SameOrigin(app, origins=[settings.public_url], forms_taken_at=[oauth_api.APPLE_CALLBACK])
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
     )
@@ -86,6 +88,7 @@ def litestar_app(settings: Settings) -> Litestar:
             health.healthz,
             health.readyz,
             accounts_api.router,
+            oauth_api.router,
             session_api.router,
             key_api.router,
             admin_api.router,
@@ -134,6 +137,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
     async with open_resources(settings) as resources:
         hub = EventHub(resources)
         app.state["resources"] = resources
+        app.state["ways"] = Ways(settings)
         app.state["event_hub"] = hub
         app.state["limiter"] = limiter = Limiter(resources.redis)
         app.state["sign_in_limits"] = SignInLimits(limiter)

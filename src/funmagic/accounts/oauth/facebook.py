@@ -66,7 +66,8 @@ class Facebook:
             if not isinstance(access_token, str) or not access_token.isascii():
                 raise Failed("it sent no token")
             proof = hmac.new(secret.encode(), access_token.encode(), hashlib.sha256).hexdigest()
-            answered = await line.get(
+            answered = await line.request(
+                "GET",
                 f"{self._graph}/me",
                 params={"fields": "id,name,email", "appsecret_proof": proof},
                 headers={"authorization": f"Bearer {access_token}"},

@@ -137,19 +137,19 @@ class Issuer:
         ):
             raise Failed("identity token: made for another attempt")
 
-    async def _key(self, key_id: str) -> RSAKey:
-        keys = await self._keys.get(REMEMBERED_S)
-        if key_id not in keys:
-            keys = await self._keys.get(ASKED_AGAIN_AFTER_S)
-        if key_id not in keys:
-            raise Failed("identity token: signed with an unknown key")
-        return keys[key_id]
+    async def _key(self, key_id: str | None) -> RSAKey:
+        """The key of this name, or the provider's only one where a token names none."""
+        for newer_than_s in (REMEMBERED_S, ASKED_AGAIN_AFTER_S):
+            keys = await self._keys.get(newer_than_s)
+            if key_id in keys:
+                return keys[key_id]
+            if key_id is None and len(keys) == 1:
+                return next(iter(keys.values()))
+        raise Failed("identity token: signed with an unknown key")
 
     async def _read_endpoints(self) -> Endpoints:
         async with self._wire.line() as line:
-            found = await read(
-                line, f"{self.issuer}/.well-known/openid-configuration", withhold_token=True
-            )
+            found = await read(line, f"{self.issuer}/.well-known/openid-configuration")
         if found.get("issuer") != self.issuer:
             raise Failed("its discovery document is another issuer's")
         return Endpoints(
@@ -167,10 +167,10 @@ class Issuer:
             raise Failed("its discovery document leads away from https")
         return str(address)
 
-    async def _read_keys(self) -> dict[str, RSAKey]:
+    async def _read_keys(self) -> dict[str | None, RSAKey]:
         endpoints = await self._endpoints.get(REMEMBERED_S)
         async with self._wire.line() as line:
-            found = await read(line, endpoints.keys, withhold_token=True)
+            found = await read(line, endpoints.keys)
         listed = found.get("keys")
         if not isinstance(listed, list):
             raise Failed("its keys cannot be read")
@@ -203,11 +203,11 @@ class Remembered(Generic[T]):
             return self._known[1]
 
 
-def _usable_key(listed: Any) -> tuple[str, RSAKey] | None:
+def _usable_key(listed: Any) -> tuple[str | None, RSAKey] | None:
     if not isinstance(listed, dict) or listed.get("kty") != "RSA" or "d" in listed:
         return None
     key_id = listed.get("kid")
-    if not isinstance(key_id, str) or listed.get("use", "sig") != "sig":
+    if not isinstance(key_id, str | None) or listed.get("use", "sig") != "sig":
         return None
     if listed.get("alg", ALGORITHM) != ALGORITHM:
         return None
@@ -218,8 +218,8 @@ def _usable_key(listed: Any) -> tuple[str, RSAKey] | None:
         return None
 
 
-def _key_id(id_token: str) -> str:
-    """The key a token names, before it is believed; its algorithm must be ours already here."""
+def _key_id(id_token: str) -> str | None:
+    """The key a token names, if any, before it is believed; its algorithm must be ours by then."""
     head = id_token.split(".", 1)[0]
     try:
         header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
@@ -228,8 +228,8 @@ def _key_id(id_token: str) -> str:
     if not isinstance(header, dict) or header.get("alg") != ALGORITHM:
         raise Failed("identity token: another algorithm")
     key_id = header.get("kid")
-    if not isinstance(key_id, str):
-        raise Failed("identity token: names no key")
+    if not isinstance(key_id, str | None):
+        raise Failed("identity token: malformed")
     return key_id
 
 

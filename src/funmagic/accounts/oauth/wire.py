@@ -72,9 +72,9 @@ class Wire:
             raise Failed(f"its answer cannot be read: {type(error).__name__}") from None
 
 
-async def read(line: AsyncOAuth2Client, url: str, **request: Any) -> dict[str, Any]:
-    """A JSON object at this address. ``withhold_token=True`` asks as nobody."""
-    answer = await line.get(url, **request)
+async def read(line: AsyncOAuth2Client, url: str) -> dict[str, Any]:
+    """A public JSON object at this address."""
+    answer = await line.request("GET", url, withhold_token=True)
     answer.raise_for_status()
     found = answer.json()
     if not answer.is_success or not isinstance(found, dict):
