@@ -25,7 +25,7 @@ from funmagic.core.log import logger
 
 log = logger(__name__)
 
-PATIENCE_S: Final = 1.0  # how long a request waits for Valkey to count it
+PATIENCE_S: Final = 2.0  # how long a request waits for Valkey to count it
 AWAY_S: Final = 5.0  # for how long a Valkey that did not answer is left alone
 IPV6_PREFIX: Final = 64  # what one subscriber is given at least (RFC 6177)
 

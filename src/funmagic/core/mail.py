@@ -99,8 +99,8 @@ class Mailer:
 def _as_mail_error(error: Exception) -> MailError:
     """What went wrong, without a word of the server's.
 
-    A permanent reply to the sender, the recipient or the message ends it. One to our greeting or
-    password does not: that is for the operator to put right, and the mail can still go.
+    A permanent reply to the recipient or the message ends it. One to our greeting, password or own
+    address does not: that is for the operator to put right, and then the mail can still go.
     """
     codes: list[int] = []
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
@@ -108,10 +108,7 @@ def _as_mail_error(error: Exception) -> MailError:
     elif isinstance(error, aiosmtplib.SMTPResponseException):
         codes = [error.code]
     text = " ".join([type(error).__name__, *map(str, codes)])
-    about_the_mail = isinstance(
-        error,
-        aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPRecipientsRefused | aiosmtplib.SMTPDataError,
-    )
+    about_the_mail = isinstance(error, aiosmtplib.SMTPRecipientsRefused | aiosmtplib.SMTPDataError)
     if about_the_mail and min(codes) >= PERMANENT:
         return MailRefused(text)
     if isinstance(error, aiosmtplib.SMTPNotSupported | ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -95,6 +96,17 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise ValueError("must be an http:// or https:// address")
         return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        """Nobody trusts everybody: of a chain of addresses the first is the client's own word."""
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                raise ValueError("must be addresses or networks, comma-separated") from None
+        return value
 
     @field_validator("secret_keys")
     @classmethod

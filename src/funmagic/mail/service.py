@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +22,7 @@ CLAIM_S: Final = SEND_TIMEOUT_S + 15  # a worker that took longer is dead; anoth
 RETRY_S: Final = 5.0  # pause after the first failure, doubled with each up to the longest
 LONGEST_RETRY_S: Final = 120.0
 LOST_AFTER_S: Final = 10.0  # so long after it was due a mail's job is looked for
-KEEP: Final = "30 days"  # who asks whether a mail was sent does so within
+KEEP: Final = timedelta(days=30)  # who asks whether a mail was sent does so within
 
 CLAIM = text("""
     UPDATE mails
