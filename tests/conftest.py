@@ -44,9 +44,29 @@ from funmagic.mail import delivery
 from funmagic.mail.models import OutgoingMail
 from funmagic.migrations import runner
 
-PHOTOS = Path(__file__).parent / "photos"
+HERE = Path(__file__).parent
+PHOTOS = HERE / "photos"
+LONG = {"test_guides.py", "test_tool_in_browser.py", "test_tool_runs.py", "test_crashes.py"}
+SPREAD = {"test_kills.py", "test_two_steps.py"}
 TEMPLATE = "funmagic_template"
 MakeUser = Callable[..., Awaitable[User]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together, in one process with its servers; the longest files come first.
+
+    But the long rows of tests that mostly wait come last and one by one, to whoever is free.
+    """
+    items.sort(key=lambda item: _place_in_line(item.path))
+    for item in items:
+        if item.path.name not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
+
+
+def _place_in_line(path: Path) -> int:
+    if path.name in SPREAD:
+        return 2
+    return 0 if path.parent.name == "e2e" or path.name in LONG else 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -165,7 +185,10 @@ class Site:
     async def browser(self, user: User | None = None) -> AsyncIterator[httpx.AsyncClient]:
         """A client that behaves like a browser on our own pages, signed in as ``user``."""
         headers = {"Origin": self.url, "Sec-Fetch-Site": "same-origin", "User-Agent": "tests"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30) as client:
+        # Certificates, which nobody needs here, would take longer to load than most tests take.
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=30, verify=False
+        ) as client:
             if user is not None:
                 client.cookies.set(SESSION_COOKIE, await self.session_of(user))
             yield client
@@ -242,7 +265,8 @@ async def site(
     settings: Settings, resources: Resources, application: Litestar
 ) -> AsyncIterator[Site]:
     """The web application on a real port, and somebody who carries its mail."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named so that answers do not wait for acknowledgements (asyncio looks at it).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = with_layers(application, settings.model_copy(update={"public_url": url}))
