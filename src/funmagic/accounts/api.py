@@ -41,15 +41,17 @@ class LoginRequest(CamelModel):
     password: str = Field(max_length=MAX_PASSWORD_CHARS)
 
 
-class ResetRequest(CamelModel):
+class TokenRequest(CamelModel):
     token: str = Field(max_length=MAX_TOKEN_CHARS)
+
+
+class ResetRequest(TokenRequest):
     password: str = Field(max_length=MAX_PASSWORD_CHARS)
 
 
-class VerifyRequest(CamelModel):
+class VerifyRequest(TokenRequest):
     """In another browser than the one that asked, the password or ``withoutPassword`` is needed."""
 
-    token: str = Field(max_length=MAX_TOKEN_CHARS)
     password: str | None = Field(default=None, max_length=MAX_PASSWORD_CHARS)
     without_password: bool = False
 
@@ -144,6 +146,19 @@ async def reset_password(
     return SignedInView(user=UserView.of(user), next=next_path)
 
 
+@post("/confirm-email", status_code=200)
+async def confirm_email(request: Request[Any, Any, Any], data: JSONBody[TokenRequest]) -> UserView:
+    """Use the link mailed to a new address, in the browser that asked or signed in."""
+    return UserView.of(await entrance.confirm_email_change(request, data.token))
+
+
+@post("/keep-email", status_code=200)
+async def keep_email(request: Request[Any, Any, Any], data: JSONBody[TokenRequest]) -> SessionView:
+    """Take an account back to the address it had, by the link mailed there; signs in."""
+    user = await entrance.keep_email(request, data.token)
+    return SessionView(user=UserView.of(user))
+
+
 @post("/logout", status_code=204)
 async def sign_out(request: Request[Any, Any, Any], resources: NamedDependency[Resources]) -> None:
     """End this browser's session. Signing out twice is fine."""
@@ -166,6 +181,8 @@ router = Router(
         log_in,
         forgot_password,
         reset_password,
+        confirm_email,
+        keep_email,
         sign_out,
         show_session,
     ],
