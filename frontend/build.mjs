@@ -18,6 +18,7 @@ const dist = `${built}.next`; // takes the place of the last build when it is wh
 const modules = join(here, "node_modules");
 const scratch = mkdtempSync(join(tmpdir(), "funmagic-frontend-"));
 const manifest = {};
+const BRANDS = ["apple", "facebook", "google"]; // whose marks stand on buttons, by Simple Icons' names
 
 try {
   rmSync(dist, { recursive: true, force: true });
@@ -83,7 +84,7 @@ async function buildScripts() {
       ...shared,
       format: "esm",
       splitting: true,
-      entryPoints: ["app.ts", "tool.ts", "dashboard.ts"].map((name) => join(here, "src", name)).filter(existsSync),
+      entryPoints: ["app.ts", "tool.ts", "account.ts", "dashboard.ts"].map((name) => join(here, "src", name)).filter(existsSync),
     }),
   );
 }
@@ -167,11 +168,17 @@ function collectIcons() {
     }
   }
   const icons = {};
-  for (const name of [...names].sort()) {
-    const svg = readFileSync(iconFile(name), "utf8");
-    icons[name] = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "").replace(/\s*\n\s*/g, "").trim();
+  for (const name of [...names].sort()) icons[name] = insideOf(iconFile(name));
+  for (const name of BRANDS) {
+    const mark = insideOf(join(modules, `simple-icons/icons/${name}.svg`));
+    icons[`brand-${name}`] = mark.replace(/<title>.*?<\/title>/, "");
   }
   return icons;
+}
+
+function insideOf(path) {
+  const svg = readFileSync(path, "utf8");
+  return svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "").replace(/\s*\n\s*/g, "").trim();
 }
 
 // Templates and page code: of the public pages, of the dashboard, and of tools with a page of their own.

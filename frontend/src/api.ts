@@ -46,8 +46,18 @@ export async function api<T>(
   } catch {
     throw offline();
   }
-  if (!response.ok) throw await asError(response);
+  if (!response.ok) {
+    const error = await asError(response);
+    // What asks for proof of who one is gets it, and goes on by itself.
+    if (error.type !== "reauthentication_required" || !(await provedAgain())) throw error;
+    return api(method, path, body, headers);
+  }
   return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+async function provedAgain(): Promise<boolean> {
+  const { proveAgain } = await import("./reauthentication");
+  return proveAgain();
 }
 
 export function offline(): ApiError {

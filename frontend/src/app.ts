@@ -1,9 +1,12 @@
-// On every page: menus, colour scheme, sign-in, sign-out, times in the reader's own time zone.
-import { api } from "./api";
+// On every page: menus, colour scheme, sign-in, sign-out, the way back from a deletion, times in the
+// reader's own time zone.
+import { type ApiError, api } from "./api";
 import "./elements/before-after";
+import "./elements/password-box";
 import { SignInDialog } from "./elements/sign-in-dialog";
 import { locale } from "./i18n";
 import { showLocalTimes } from "./local-times";
+import { toast } from "./toast";
 
 for (const menu of document.querySelectorAll<HTMLDetailsElement>("details.menu")) {
   document.addEventListener("click", (event) => {
@@ -19,6 +22,7 @@ for (const menu of document.querySelectorAll<HTMLDetailsElement>("details.menu")
   });
 }
 
+const isSignedIn = document.documentElement.hasAttribute("data-own-look");
 const themes = document.querySelectorAll<HTMLButtonElement>("button[data-set-theme]");
 function showTheme(): void {
   const chosen = document.documentElement.dataset["theme"] ?? "system";
@@ -26,18 +30,16 @@ function showTheme(): void {
 }
 for (const button of themes) {
   button.addEventListener("click", () => {
-    try {
-      localStorage.setItem("fm-theme", button.dataset["setTheme"]!);
-    } catch {
-      // A browser that keeps nothing still shows the system's scheme.
-    }
-    dispatchEvent(new Event("fm-theme"));
-    showTheme();
+    const theme = button.dataset["setTheme"]!;
+    dispatchEvent(new CustomEvent("fm-look", { detail: { theme } }));
+    // Here it holds at once; the account hears of it, for the person's other browsers.
+    if (isSignedIn) api("PATCH", "/api/me", { theme }).catch(() => undefined);
     const menu = button.closest("details");
     if (menu) menu.open = false;
     menu?.querySelector("summary")?.focus();
   });
 }
+addEventListener("fm-look", showTheme);
 showTheme();
 
 for (const link of document.querySelectorAll<HTMLAnchorElement>("a[data-sign-in]")) {
@@ -45,6 +47,7 @@ for (const link of document.querySelectorAll<HTMLAnchorElement>("a[data-sign-in]
     const dialog = document.querySelector("sign-in-dialog");
     if (!(dialog instanceof SignInDialog) || event.metaKey || event.ctrlKey) return;
     event.preventDefault();
+    document.dispatchEvent(new Event("fm-leaving")); // what was chosen on this page is to be kept
     dialog.open(location.pathname + location.search);
   });
 }
@@ -54,6 +57,19 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-s
     button.disabled = true;
     await api("POST", "/api/auth/logout").catch(() => undefined);
     location.assign(button.dataset["signOut"]!);
+  });
+}
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-keep-account]")) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await api("POST", "/api/me/restoration");
+      location.reload();
+    } catch (error) {
+      button.disabled = false;
+      toast("danger", (error as ApiError).message);
+    }
   });
 }
 

@@ -1,25 +1,48 @@
-// Sets the colour scheme before the first paint: the choice kept in this browser, else the system's.
+// Sets colour scheme and accent before the first paint. Who is signed in gets them from the server,
+// written on <html>; they are kept in this browser too, for pages that do not know who asks.
 export {};
 
 const root = document.documentElement;
 const system = matchMedia("(prefers-color-scheme: dark)");
 
-function choice(): string {
+function kept(name: string): string | null {
   try {
-    return localStorage.getItem("fm-theme") ?? "system";
+    return localStorage.getItem(name);
   } catch {
-    return "system";
+    return null;
+  }
+}
+
+function keep(name: string, value: string): void {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // A browser that keeps nothing still shows what is chosen on this page.
   }
 }
 
 function apply(): void {
-  const chosen = choice();
-  const dark = chosen === "dark" || (chosen !== "light" && system.matches);
+  const dark = root.dataset["theme"] === "dark" || (root.dataset["theme"] !== "light" && system.matches);
   root.classList.toggle("dark", dark);
-  root.dataset["theme"] = chosen;
 }
 
-apply();
+function choose(theme: string | null | undefined, accent: string | null | undefined): void {
+  if (theme) root.dataset["theme"] = theme;
+  if (accent) root.dataset["accent"] = accent;
+  apply();
+}
+
+function remember(theme?: string, accent?: string): void {
+  if (theme) keep("fm-theme", theme);
+  if (accent) keep("fm-accent", accent);
+  choose(theme, accent);
+}
+
+if (root.hasAttribute("data-own-look")) remember(root.dataset["theme"], root.dataset["accent"]);
+else choose(kept("fm-theme"), kept("fm-accent"));
 system.addEventListener("change", apply);
-addEventListener("fm-theme", apply);
-addEventListener("storage", apply);
+addEventListener("fm-look", (event) => {
+  const { theme, accent } = (event as CustomEvent<{ theme?: string; accent?: string }>).detail;
+  remember(theme, accent);
+});
+addEventListener("storage", () => choose(kept("fm-theme"), kept("fm-accent")));

@@ -1,7 +1,10 @@
-// The sign-in dialog: asks for an e-mail address, sends the link, then waits for this browser to
-// become signed in (the link opens in another tab) and carries on from there.
+// The sign-in dialog on any page. A password signs in here and now; a mailed link opens in another
+// tab, so this one waits until the browser is signed in; another company's page is gone to and come
+// back from.
 import { ApiError, api } from "../api";
 import { t } from "../i18n";
+import "./ways-in"; // defined first: this one is made of it
+import type { WaysIn } from "./ways-in";
 
 interface Session {
   user: { email: string } | null;
@@ -11,14 +14,17 @@ export class SignInDialog extends HTMLElement {
   #next = "";
 
   connectedCallback(): void {
-    this.form.addEventListener("submit", (event) => {
+    this.#ways.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#send();
     });
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close();
     });
-    this.querySelector("[data-again]")?.addEventListener("click", () => this.#show("ask"));
+    this.querySelector("[data-again]")?.addEventListener("click", () => {
+      this.#show("ask");
+      this.#email.focus();
+    });
     document.addEventListener("visibilitychange", () => void this.#lookForSession());
     addEventListener("focus", () => void this.#lookForSession());
   }
@@ -27,52 +33,59 @@ export class SignInDialog extends HTMLElement {
     return this.querySelector("dialog")!;
   }
 
-  get form(): HTMLFormElement {
-    return this.querySelector("form[data-ask]")!;
+  get #ways(): WaysIn {
+    return this.querySelector<WaysIn>("ways-in")!;
   }
 
-  get email(): HTMLInputElement {
-    return this.querySelector("input[name=email]")!;
+  get #email(): HTMLInputElement {
+    return this.querySelector<HTMLInputElement>("input[name=email]")!;
   }
 
   open(next: string, reason = ""): void {
     this.#next = next;
+    this.#ways.leadTo(next);
     this.querySelector("[data-reason]")!.textContent = reason || this.dataset["reason"]!;
     this.#show("ask");
     this.dialog.showModal();
-    this.email.focus();
+    this.#email.focus();
   }
 
   async #send(): Promise<void> {
-    const button = this.form.querySelector("button")!;
+    const { form, way } = this.#ways;
+    const button = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
     if (button.disabled) return;
-    this.#complain("");
+    this.#complain({});
     button.disabled = true;
+    const typed = Object.fromEntries(new FormData(form)) as Record<string, string>;
+    const email = typed["email"]!.trim();
     try {
-      await api("POST", "/api/auth/magic-link", { email: this.email.value.trim(), next: this.#next });
-      this.querySelector("[data-sent-to]")!.textContent = this.email.value.trim();
+      if (way === "password") {
+        await api("POST", "/api/auth/login", { email, password: typed["password"] });
+        location.assign(this.#next);
+        return;
+      }
+      await api("POST", "/api/auth/magic-link", { email, next: this.#next });
+      this.querySelector("[data-sent-to]")!.textContent = email;
       this.#show("sent");
       this.querySelector<HTMLElement>("[data-sent] h2")!.focus();
     } catch (error) {
-      this.#complain(this.#words(error as ApiError));
-      this.email.focus();
-    } finally {
-      button.disabled = false;
+      this.#complain(complaints(way, error as ApiError));
     }
+    button.disabled = false;
   }
 
-  #words(error: ApiError): string {
-    if (error.status === 429 && error.retryAfterS) {
-      return t("Too many sign-in links were asked for. Please wait {seconds} seconds.", { seconds: error.retryAfterS });
+  // Shows each message beside its field, and leads to the first.
+  #complain(fields: Record<string, string>): void {
+    let first: HTMLElement | null = null;
+    for (const input of this.#ways.form.querySelectorAll<HTMLInputElement>("input:not([type=hidden])")) {
+      const text = fields[input.name] ?? "";
+      const place = this.querySelector(`#${input.id}-complaint`)!;
+      place.textContent = text;
+      place.toggleAttribute("hidden", !text);
+      input.setAttribute("aria-invalid", String(Boolean(text)));
+      if (text) first ??= input;
     }
-    return error.fields["email"] ?? error.message;
-  }
-
-  #complain(text: string): void {
-    const place = this.querySelector("[data-complaint]")!;
-    place.textContent = text;
-    place.toggleAttribute("hidden", !text);
-    this.email.setAttribute("aria-invalid", String(Boolean(text)));
+    first?.focus();
   }
 
   #show(stage: "ask" | "sent"): void {
@@ -84,8 +97,19 @@ export class SignInDialog extends HTMLElement {
     const isWaiting = this.dialog.open && !this.querySelector("[data-sent]")!.hasAttribute("hidden");
     if (document.hidden || !isWaiting) return;
     const session = await api<Session>("GET", "/api/auth/session").catch(() => null);
-    if (session?.user) location.reload();
+    if (session?.user) location.assign(this.#next);
   }
+}
+
+// What to say beside which field.
+function complaints(way: string, error: ApiError): Record<string, string> {
+  const { email, password } = error.fields;
+  if (email || password) return error.fields;
+  const wait =
+    error.status === 429 && error.retryAfterS
+      ? t("Too many tries. Please wait {seconds} seconds.", { seconds: error.retryAfterS })
+      : error.message;
+  return { [way === "password" ? "password" : "email"]: wait };
 }
 
 customElements.define("sign-in-dialog", SignInDialog);

@@ -37,6 +37,7 @@ export class ToolExecutor extends HTMLElement {
     this.addEventListener("image-refused", (event) => this.#refuse((event as CustomEvent<string>).detail));
     this.addEventListener("model-failed", () => void this.#renewAddresses());
     this.addEventListener("error", (event) => this.#brokenPicture(event), true);
+    document.addEventListener("fm-leaving", () => void keep(this.tool, this.form.kept()));
     document.addEventListener("paste", (event) => this.#paste(event));
     document.addEventListener("click", (event) => void this.#moreRuns(event));
     addEventListener("popstate", () => void this.#open(addressOf(new URL(location.href).searchParams.get("task"))));

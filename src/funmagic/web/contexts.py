@@ -6,21 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from funmagic.web.account_contexts import AccountView
 from funmagic.web.tool_contexts import Tone as Tone
 from funmagic.web.tool_contexts import ToolView
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is signed in. ``available`` is whole credits that can be spent."""
+    """Who is signed in. ``available`` is whole credits that can be spent; ``deletion_due_at`` is
+    when the account goes, where its owner asked for that."""
 
     email: str
     available: int
     is_admin: bool = False
+    name: str = ""
+    avatar_url: str | None = None
+    theme: str = "system"
+    accent: str = "violet"
+    deletion_due_at: datetime | None = None
 
     @property
     def initial(self) -> str:
-        return self.email[:1].upper()
+        return (self.name or self.email)[:1].upper()
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """Another company whose accounts sign people in here; its mark is ``brand_mark(slug)``."""
+
+    slug: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,7 @@ class Page:
     viewer: Viewer | None
     languages: tuple[Language, ...]
     dev_inbox: bool
+    ways: tuple[WayIn, ...] = ()
     knows_viewer: bool = True  # False on error pages: who asks was not looked up
     sign_in_lifetime_min: int = 10
 
@@ -61,25 +77,6 @@ class HomeView:
     tools: tuple[ToolCard, ...]
     main_tool: ToolCard | None
     welcome_credits: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignInView:
-    """The sign-in page; ``sent_to`` once the mail is on its way."""
-
-    next_path: str
-    email: str = ""
-    complaint: str = ""
-    sent_to: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmView:
-    """The page of a sign-in link. ``email`` None: it cannot be used (any more)."""
-
-    token: str
-    email: str | None
-    next_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +139,7 @@ class ErrorView:
     retry_path: str | None
 
 
-View = (
-    HomeView | ToolView | SignInView | ConfirmView | CreditsView | InboxView | MailView | ErrorView
-)
+View = HomeView | ToolView | AccountView | CreditsView | InboxView | MailView | ErrorView
 
 
 def context(page: Page, view: View) -> dict[str, Any]:

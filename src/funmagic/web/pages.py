@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Request
 from litestar.datastructures import Cookie
-from litestar.response import Template
+from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
+from funmagic.accounts.oauth.ways import methods
 from funmagic.assets.media import media_url
 from funmagic.core.errors import NotFound
 from funmagic.core.http import request_locale
 from funmagic.core.i18n import LOCALES, language_name
 from funmagic.core.settings import Settings
 from funmagic.credits import service as credits
-from funmagic.web.contexts import Language, Page, View, Viewer, context
+from funmagic.web.contexts import Language, Page, View, Viewer, WayIn, context
+from funmagic.web.me.views import avatar_url
 from funmagic.web.static import front_end
 
 LOCALE_COOKIE = "fm_locale"
@@ -44,7 +47,33 @@ async def viewer_of(session: AsyncSession, user: User | None) -> Viewer | None:
 
 def as_viewer(user: User, available: int) -> Viewer:
     """A signed-in person as pages see them; ``available`` is whole credits."""
-    return Viewer(email=user.email, available=available, is_admin=is_admin(user))
+    return Viewer(
+        email=user.email,
+        available=available,
+        is_admin=is_admin(user),
+        name=user.name,
+        avatar_url=avatar_url(user),
+        theme=user.theme,
+        accent=user.accent,
+        deletion_due_at=user.deletion_due_at,
+    )
+
+
+def path_on(next_path: str, locale: str) -> str:
+    """Where to go on to on our own site; the root is the first page in the page's language."""
+    return f"/{locale}/" if next_path == "/" else next_path
+
+
+def led_on(next_path: str, locale: str) -> Redirect:
+    """The way on for somebody who has just come in."""
+    return Redirect(path_on(next_path, locale), status_code=303)
+
+
+def asked_in(request: AnyRequest, locale: str) -> Redirect:
+    """To the sign-in page, and back here from there."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    here = quote("/" + request.url.path.lstrip("/\\") + query)
+    return Redirect(f"/{locale}/sign-in?next={here}", status_code=303)
 
 
 def picture_of(implementation: str, thumbnail: str | None) -> str | None:
@@ -67,6 +96,7 @@ def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = 
             Language(code, language_name(code), _in_language(path, query, code)) for code in LOCALES
         ),
         dev_inbox=settings.dev_inbox_dir is not None,
+        ways=tuple(WayIn(name, name.title()) for name in methods(settings)),
         knows_viewer=knows_viewer,
     )
 

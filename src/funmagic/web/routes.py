@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
-from funmagic.web.handlers import credits, home, inbox, sign_in, tools
+from funmagic.web.handlers import (
+    address,
+    credits,
+    home,
+    inbox,
+    mailed_links,
+    profile,
+    sign_in,
+    tools,
+)
 from funmagic.web.static import serve_static
 
 route_handlers: list[ControllerRouterHandler] = [
@@ -13,9 +22,24 @@ route_handlers: list[ControllerRouterHandler] = [
     home.show_home,
     tools.show_tool,
     sign_in.show_sign_in,
-    sign_in.ask_for_link,
-    sign_in.open_link,
-    sign_in.confirm_link,
+    sign_in.come_in,
+    sign_in.show_register,
+    sign_in.show_forgot_password,
+    sign_in.show_email_needed,
+    mailed_links.open_link,
+    mailed_links.confirm_link,
+    mailed_links.open_confirmation,
+    mailed_links.open_reset,
+    address.open_email_change,
+    address.change_email,
+    address.open_way_back,
+    address.keep_email,
+    profile.show_profile,
+    profile.show_security,
+    profile.show_keys,
+    profile.show_data,
+    profile.draw_proof,
+    profile.show_proved,
     credits.show_credits,
     inbox.list_mails,
     inbox.show_mail,

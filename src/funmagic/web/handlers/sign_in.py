@@ -1,13 +1,9 @@
-"""Signing in by a mailed link.
-
-Opened in the browser that asked for it, the link signs in at once. Opened anywhere else (another
-browser, a mail scanner, a preview) it shows whose link it is and one button: looking is free.
-"""
+"""The sign-in page and the pages beside it. Its two forms work without scripts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -15,143 +11,142 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect, Template
 
-from funmagic.accounts import service, sessions
-from funmagic.accounts.limits import SignInLimits
+from funmagic.accounts import entrance, service
 from funmagic.accounts.models import User
-from funmagic.accounts.service import ReadLink
-from funmagic.core.errors import FunMagicError, Invalid
-from funmagic.core.i18n import translate
+from funmagic.core.errors import FunMagicError
+from funmagic.core.i18n import N_, translate
 from funmagic.core.resources import Resources
-from funmagic.web.contexts import ConfirmView, SignInView
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.account_contexts import AskView, SignInView, Way
+from funmagic.web.pages import AnyRequest, drawn, known_locale, led_on, page_of, viewer_of
 
-MAX_TOKEN_CHARS = 100
+# What went wrong on the way through another company's page, by what the address says.
+TROUBLES: Final = {
+    "oauth_denied": N_("You did not go on there, so you are not signed in. Nothing has changed."),
+    "oauth_failed": N_("Signing in there did not work. Please try again, or take another way."),
+    "oauth_expired": N_("That took too long, or came from another browser. Please start again."),
+    "oauth_taken": N_("That account is connected to another account here already."),
+    "oauth_email_needed": N_(
+        "We did not learn your e-mail address there. Try again, or take another way."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class LinkForm:
-    """The sign-in page's form."""
+class SignInForm:
+    """The sign-in page's forms."""
 
+    way: str = "link"
     email: str = ""
+    password: str = ""
     next: str = "/"
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmForm:
-    token: str = ""
 
 
 @get("/{locale:str}/sign-in", include_in_schema=False)
 async def show_sign_in(
-    request: AnyRequest, user_or_none: NamedDependency[User | None], locale: FromPath[str]
+    request: AnyRequest,
+    resources: NamedDependency[Resources],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
+    error: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """The form; who is signed in already goes on."""
+    """All ways in; who is signed in already goes on, unless something went wrong on the way."""
     known_locale(locale)
     next_path = service.safe_next(request.query_params.get("next"))
-    if user_or_none is not None:
-        return _on(next_path, locale)
-    view = SignInView(next_path=next_path)
-    return drawn(request, "pages/sign_in.html", page_of(request, None), view)
+    if user_or_none is not None and error not in TROUBLES:
+        return led_on(next_path, locale)
+    async with resources.db.transaction() as session:
+        viewer = await viewer_of(session, user_or_none)
+    view = SignInView(
+        next_path=next_path,
+        way="password" if request.query_params.get("with") == "password" else "link",
+        trouble=trouble_of(error, locale),
+    )
+    return drawn(request, "pages/sign_in.html", page_of(request, viewer), view)
 
 
 @post("/{locale:str}/sign-in", include_in_schema=False, status_code=200)
-async def ask_for_link(
+async def come_in(
     request: AnyRequest,
-    resources: NamedDependency[Resources],
     locale: FromPath[str],
-    data: Annotated[LinkForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
-) -> Template:
-    """Mail the link; the page says so, for known and unknown addresses alike."""
+    data: Annotated[SignInForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Template | Redirect:
+    """Mail the link and say so, for known and unknown addresses alike; or take the password."""
     known_locale(locale)
     next_path = service.safe_next(data.next)
+    way: Way = "password" if data.way == "password" else "link"
     page = page_of(request, None)
     try:
-        address = service.normal_email(data.email)
-        limits: SignInLimits = request.app.state["sign_in_limits"]
-        await limits.count(email=address, client=request.client.host if request.client else "")
-        await service.request_magic_link(
-            resources,
-            address,
-            next_path=next_path,
-            locale=locale,
-            browser_token=sessions.mark_browser(request),
-        )
+        if way == "password":
+            await entrance.log_in(request, data.email, data.password)
+            return led_on(next_path, locale)
+        address = await entrance.ask_for_link(request, data.email, next=next_path, locale=locale)
     except FunMagicError as error:
-        complaint = translate(locale, error.message, **error.params)
-        view = SignInView(next_path=next_path, email=data.email[:254], complaint=complaint)
+        view = SignInView(
+            next_path=next_path,
+            way=way,
+            email=data.email[:254],
+            complaints=_complaints(error, way, locale),
+        )
         return drawn(request, "pages/sign_in.html", page, view, status_code=error.status)
     view = SignInView(next_path=next_path, sent_to=address)
     return drawn(request, "pages/sign_in.html", page, view)
 
 
-@get("/{locale:str}/sign-in/confirm", include_in_schema=False)
-async def open_link(
+@get("/{locale:str}/register", include_in_schema=False)
+async def show_register(
+    request: AnyRequest, user_or_none: NamedDependency[User | None], locale: FromPath[str]
+) -> Template | Redirect:
+    """A new account with a password."""
+    return _asked(request, user_or_none, locale, "pages/account/register.html")
+
+
+@get("/{locale:str}/forgot-password", include_in_schema=False)
+async def show_forgot_password(
     request: AnyRequest,
     resources: NamedDependency[Resources],
     user_or_none: NamedDependency[User | None],
     locale: FromPath[str],
-    token: FromQuery[str] = "",
-) -> Template | Redirect:
-    """Sign in where the link was asked for; elsewhere show it and ask."""
+) -> Template:
+    """A link to choose a new password."""
     known_locale(locale)
     async with resources.db.transaction() as session:
-        link = await service.read_magic_link(session, token[:MAX_TOKEN_CHARS])
         viewer = await viewer_of(session, user_or_none)
-    if link is not None and user_or_none is not None and user_or_none.email == link.email:
-        return _on(link.next_path, locale)
-    usable = link is not None and link.usable
-    if link is not None and usable and _is_same_browser(request, link):
-        try:
-            return await _redeemed(request, resources, token, link, locale)
-        except Invalid:
-            usable = False
-    view = ConfirmView(
-        token=token,
-        email=link.email if link is not None and usable else None,
-        next_path=link.next_path if link is not None else "/",
-    )
-    status_code = 200 if usable else 410
-    return drawn(
-        request, "pages/confirm.html", page_of(request, viewer), view, status_code=status_code
-    )
+    view = AskView(next_path=service.safe_next(request.query_params.get("next")))
+    return drawn(request, "pages/account/forgot_password.html", page_of(request, viewer), view)
 
 
-@post("/{locale:str}/sign-in/confirm", include_in_schema=False)
-async def confirm_link(
-    request: AnyRequest,
-    resources: NamedDependency[Resources],
-    locale: FromPath[str],
-    data: Annotated[ConfirmForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+@get("/{locale:str}/sign-in/email", include_in_schema=False)
+async def show_email_needed(
+    request: AnyRequest, user_or_none: NamedDependency[User | None], locale: FromPath[str]
 ) -> Template | Redirect:
-    """The button: use the link up and sign in."""
+    """For people whose provider told no address: they say where a mail reaches them."""
+    return _asked(request, user_or_none, locale, "pages/account/email_needed.html")
+
+
+def trouble_of(kind: str, locale: str) -> str:
+    """What to say of a round trip to a provider that came to nothing; "" for anything unknown."""
+    return translate(locale, TROUBLES[kind]) if kind in TROUBLES else ""
+
+
+def _asked(
+    request: AnyRequest, user: User | None, locale: str, template: str
+) -> Template | Redirect:
+    """A page for strangers; others go on."""
     known_locale(locale)
-    token = data.token[:MAX_TOKEN_CHARS]
-    async with resources.db.transaction() as session:
-        link = await service.read_magic_link(session, token)
-    if link is not None and link.usable:
-        try:
-            return await _redeemed(request, resources, token, link, locale)
-        except Invalid:
-            pass
-    view = ConfirmView(token="", email=None, next_path=link.next_path if link else "/")
-    page = page_of(request, None)
-    return drawn(request, "pages/confirm.html", page, view, status_code=410)
+    next_path = service.safe_next(request.query_params.get("next"))
+    if user is not None:
+        return led_on(next_path, locale)
+    attempt = request.query_params.get("attempt", "")[:100]
+    view = AskView(next_path=next_path, attempt=attempt)
+    return drawn(request, template, page_of(request, None), view)
 
 
-async def _redeemed(
-    request: AnyRequest, resources: Resources, token: str, link: ReadLink, locale: str
-) -> Redirect:
-    async with resources.db.transaction() as session:
-        user = await service.redeem_magic_link(session, token)
-        await sessions.sign_in(request, session, user, method="link")
-    return _on(link.next_path, locale)
-
-
-def _is_same_browser(request: AnyRequest, link: ReadLink) -> bool:
-    """Whether a person in the asking browser opens the link, not something fetching ahead."""
-    is_ahead = "prefetch" in request.headers.get("sec-purpose", "")
-    return not is_ahead and link.asked_by(sessions.browser_token(request))
-
-
-def _on(next_path: str, locale: str) -> Redirect:
-    return Redirect(f"/{locale}/" if next_path == "/" else next_path, status_code=303)
+def _complaints(error: FunMagicError, way: Way, locale: str) -> dict[str, str]:
+    """What to say beside which field."""
+    said = {
+        name: translate(locale, message)
+        for name, message in error.fields.items()
+        if name in {"email", "password"}
+    }
+    beside = "password" if way == "password" else "email"
+    return said or {beside: translate(locale, error.message, **error.params)}

@@ -45,6 +45,7 @@ def environment(settings: Settings) -> Environment:
         href=_href,
         icon=icon,
         draw=icon,  # the same inside macros that have a parameter called icon
+        brand_mark=brand_mark,
         static=built.url,
         preloads=built.preloads,
         browser_messages=browser_messages,
@@ -60,6 +61,14 @@ def icon(name: str, classes: str = "") -> Markup:
         ' fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"'
         ' stroke-linejoin="round" aria-hidden="true" class="{}">{}</svg>'
     ).format(classes, Markup(front_end().icons[name]))  # noqa: S704  # of our own build
+
+
+def brand_mark(name: str, classes: str = "") -> Markup:
+    """Another company's mark, inline and in the colour of the words beside it."""
+    return Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24"'
+        ' fill="currentColor" aria-hidden="true" class="{}">{}</svg>'
+    ).format(classes, Markup(front_end().icons[f"brand-{name}"]))  # noqa: S704  # of our own build
 
 
 @pass_context
