@@ -14,15 +14,17 @@ LINK = re.compile(r"https?://\S+\?token=(\S+)")
 async def newest_mail(maildir: Path, to: str, *, mails: int = 1, wait_s: float = 20.0) -> Message:
     """The newest message to ``to``; waits until there are ``mails`` of them."""
     for _ in range(int(wait_s / 0.05)):
-        messages = [
-            message
-            for path in _newest_first(maildir)
-            if to in str((message := email.message_from_bytes(path.read_bytes()))["To"])
-        ]
+        messages = mails_to(maildir, to)
         if len(messages) >= mails:
             return messages[0]
         await asyncio.sleep(0.05)
     raise AssertionError(f"no mail to {to}")
+
+
+def mails_to(maildir: Path, to: str) -> list[Message]:
+    """All there are so far, the newest first."""
+    messages = (email.message_from_bytes(path.read_bytes()) for path in _newest_first(maildir))
+    return [message for message in messages if to in str(message["To"])]
 
 
 def _newest_first(maildir: Path) -> list[Path]:
