@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import time
 from pathlib import Path
 
 import httpx
@@ -20,12 +18,6 @@ from funmagic.core.errors import Invalid
 from funmagic.core.resources import Resources
 
 CONFIRM = "/en/sign-in/confirm"
-
-
-@pytest.fixture
-def maildir(resources: Resources) -> Path:
-    assert resources.settings.dev_inbox_dir is not None
-    return resources.settings.dev_inbox_dir
 
 
 async def ask(browser: httpx.AsyncClient, email: str, next_path: str = "/en/credits") -> None:
@@ -117,26 +109,6 @@ async def test_a_link_dies_after_ten_minutes_and_after_its_use(
         with pytest.raises(Invalid) as refused:
             await service.redeem_magic_link(session, token)
         assert refused.value.type == "link_unusable"
-
-
-@pytest.mark.hazard("U1")
-async def test_known_and_unknown_addresses_get_the_same_answer_in_the_same_time(
-    site: Site, make_user: MakeUser, resources: Resources
-) -> None:
-    for number in range(20):
-        await make_user(f"known{number}@example.com")
-    taken_s: dict[str, list[float]] = {"known": [], "unknown": []}
-    async with site.browser() as browser:
-        for number in range(20):
-            for kind in taken_s:
-                body = {"email": f"{kind}{number}@example.com"}
-                await resources.redis.flushall()
-                started = time.perf_counter()
-                answer = await browser.post("/api/auth/magic-link", json=body)
-                taken_s[kind].append(time.perf_counter() - started)
-                assert (answer.status_code, answer.json()) == (202, {"sent": True})
-    known, unknown = (statistics.median(times) for times in taken_s.values())
-    assert max(known, unknown) < 2 * min(known, unknown)
 
 
 @pytest.mark.hazard("U12")
