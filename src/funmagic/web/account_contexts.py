@@ -41,10 +41,12 @@ class ConfirmView:
 
 @dataclass(frozen=True, slots=True)
 class AskView:
-    """A page that asks for something; ``next_path`` is where the person is led in the end."""
+    """A page that asks for something; ``next_path`` is where the person is led in the end. With
+    ``is_sent`` a mail is on its way already."""
 
     next_path: str
     attempt: str = ""
+    is_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,10 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class SecurityView:
+    """``proof_lasts_s``: for how many seconds more the last proof of who one is counts."""
+
     section: str
+    proof_lasts_s: int
     has_password: bool
     password_set_at: datetime | None
     elsewhere: tuple[Elsewhere, ...]

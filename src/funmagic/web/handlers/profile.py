@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from litestar import get
@@ -9,11 +10,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
-from funmagic.accounts import devices, keys, sessions
+from funmagic.accounts import devices, guards, keys, sessions
 from funmagic.accounts.models import ApiKey, Identity, User, UserSession
 from funmagic.accounts.oauth import service as oauth
 from funmagic.accounts.preferences import ACCENTS, THEMES
 from funmagic.assets import service as assets
+from funmagic.core.clock import now
 from funmagic.core.i18n import N_, translate
 from funmagic.core.resources import Resources
 from funmagic.credits import service as credits
@@ -121,7 +123,8 @@ async def show_security(
     known_locale(locale)
     if user_or_none is None:
         return asked_in(request, locale)
-    here = await sessions.current(request)
+    here, proved_at = await sessions.current(request), await sessions.proved_at(request)
+    lasts = proved_at + guards.RECENT - now() if proved_at else timedelta(0)
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
         identities = await oauth.identities_of(session, user_or_none.id)
@@ -129,6 +132,7 @@ async def show_security(
     page = page_of(request, viewer)
     view = SecurityView(
         section="security",
+        proof_lasts_s=max(0, int(lasts.total_seconds())),
         has_password=user_or_none.password_hash is not None,
         password_set_at=user_or_none.password_set_at,
         elsewhere=_elsewhere(page, {each.provider: each for each in identities}),

@@ -25,6 +25,12 @@ TROUBLES: Final = {
     "oauth_failed": N_("Signing in there did not work. Please try again, or take another way."),
     "oauth_expired": N_("That took too long, or came from another browser. Please start again."),
     "oauth_taken": N_("That account is connected to another account here already."),
+    "reauthentication_required": N_("Please confirm first that it is you."),
+    "rate_limited": N_("Too many requests. Please wait."),
+    "email_reserved": N_(
+        "The account of this address was moved to another address a short time ago. You can take it"
+        " back by the link we mailed you then."
+    ),
     "oauth_email_needed": N_(
         "We did not learn your e-mail address there. Try again, or take another way."
     ),
@@ -52,7 +58,7 @@ async def show_sign_in(
     """All ways in; who is signed in already goes on, unless something went wrong on the way."""
     known_locale(locale)
     next_path = service.safe_next(request.query_params.get("next"))
-    if user_or_none is not None and error not in TROUBLES:
+    if user_or_none is not None and not error:
         return led_on(next_path, locale)
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
@@ -124,8 +130,10 @@ async def show_email_needed(
 
 
 def trouble_of(kind: str, locale: str) -> str:
-    """What to say of a round trip to a provider that came to nothing; "" for anything unknown."""
-    return translate(locale, TROUBLES[kind]) if kind in TROUBLES else ""
+    """What to say of a round trip to a provider that came to nothing; "" where none did."""
+    if kind in {"", "unauthenticated"}:
+        return ""
+    return translate(locale, TROUBLES.get(kind, TROUBLES["oauth_failed"]))
 
 
 def _asked(
@@ -137,7 +145,8 @@ def _asked(
     if user is not None:
         return led_on(next_path, locale)
     attempt = request.query_params.get("attempt", "")[:100]
-    view = AskView(next_path=next_path, attempt=attempt)
+    is_sent = request.query_params.get("sent") == "1"
+    view = AskView(next_path=next_path, attempt=attempt, is_sent=is_sent)
     return drawn(request, template, page_of(request, None), view)
 
 
