@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import httpx
@@ -13,6 +14,7 @@ from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.security.rules import Access, Key, Rule, filled
 
+from funmagic.accounts import keys
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
 
@@ -21,16 +23,19 @@ PURSE: Final = 1_000  # credits, enough for all that is tried
 # What a page answers in place of a status for programs.
 TO_SIGN_IN, NOT_HERE = 303, 404
 
-AGE = text("UPDATE sessions SET authenticated_at = now() - interval '1 hour'")
+PROVE = text("""
+    UPDATE sessions SET authenticated_at = now() - CAST(:ago AS interval) WHERE user_id = :user_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody at the door; ``user`` and ``token`` are None for who has not signed in."""
+    """Somebody at the door, by a session's token or a program's key; neither for strangers."""
 
     role: str
     user: User | None = None
     token: str | None = None
+    key: keys.NewKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,9 @@ class House:
         user = await self._make_user(email, PURSE, role if is_admin else "user")
         return Visitor(role, user, await self.site.session_of(user))
 
-    async def visitors(
-        self, key: Key, rule: Rule, *, is_to_change: bool = True
-    ) -> dict[str, Visitor]:
-        """One of every role: always the same, but new ones for what changes who asks for it.
-
-        Nobody has asked too often yet.
-        """
-        if key[0] != "GET":
-            await self.resources.redis.flushall()
-        if key[0] != "GET" and rule.access is not Access.OWNER and is_to_change:
+    async def visitors(self, rule: Rule) -> dict[str, Visitor]:
+        """One of every role: always the same, but new ones for what is the last they do."""
+        if rule.is_last:
             return {role: await self.visitor(role) for role in ROLES}
         if not self._regulars:
             self._regulars = {role: await self.visitor(role) for role in ROLES}
@@ -91,16 +89,20 @@ class House:
         *,
         thing_id: str = "",
         path: Mapping[str, str] | None = None,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request as the table describes it; ``path`` has values in place of the table's."""
         method, address = key
         for name, value in {**rule.path, **(path or {})}.items():
             address = address.replace(f"{{{name}}}", filled(value, thing_id))
         assert "{" not in address, f"tests/security/table.py: {key} needs a value in path={{…}}"
-        sent = {**filled(rule.headers, thing_id), **headers}
+        sent = {**filled(rule.headers, thing_id), **(headers or {})}
         if visitor.token is not None:
             sent["Cookie"] = f"{SESSION_COOKIE}={visitor.token}"
+        if visitor.key is not None:
+            sent["Authorization"] = f"Bearer {visitor.key.secret}"
+        if method != "GET":
+            await self.resources.redis.flushall()  # nobody has asked too often yet
         given: dict[str, Any] = {"params": filled(rule.query, thing_id) or None}
         if rule.body is not None:
             given["json"] = filled(rule.body, thing_id)
@@ -108,10 +110,23 @@ class House:
             given["data"] = filled(rule.form, thing_id)
         return await self._client.request(method, address, headers=sent, **given)
 
-    async def forget_when_they_proved_themselves(self) -> None:
-        """An hour passes for everybody who has signed in."""
+    @asynccontextmanager
+    async def program(self, visitor: Visitor, *scopes: str) -> AsyncIterator[Visitor]:
+        """A program of this person's, with a key that is good for as long as this is open."""
+        assert visitor.user is not None
         async with self.resources.db.transaction() as session:
-            await session.execute(AGE)
+            made = await keys.create(
+                session, visitor.user.id, name="A program", scopes=scopes, lifetime=None
+            )
+        yield Visitor("program", visitor.user, key=made)
+        async with self.resources.db.transaction() as session:
+            await keys.revoke(session, visitor.user.id, made.row.id)
+
+    async def prove(self, visitor: Visitor, *, ago: timedelta = timedelta()) -> None:
+        """This person proved so long ago who they are."""
+        assert visitor.user is not None
+        async with self.resources.db.transaction() as session:
+            await session.execute(PROVE, {"user_id": visitor.user.id, "ago": ago})
 
 
 @asynccontextmanager
@@ -137,6 +152,13 @@ def wanted(key: Key, rule: Rule, role: str) -> int:
     if rule.access is Access.OWNER or is_page(key):
         return NOT_HERE
     return 403
+
+
+def told(answer: httpx.Response) -> str:
+    """What an answer says, in short: an error's type, or a page's title."""
+    if answer.headers.get("content-type", "").startswith("application/json"):
+        return str(answer.json().get("error", {}).get("type", ""))
+    return answer.text.partition("<title>")[2].partition("</title>")[0].strip()
 
 
 def is_page(key: Key) -> bool:

@@ -18,6 +18,7 @@ Key = tuple[str, str]  # method, path: ("GET", "/api/tasks/{task_id}")
 Maker = Callable[["House", "Visitor"], Awaitable[str]]
 
 ID: Final = "{the id}"  # stands for the id of the owned thing, in a path, a query or a body
+ANY_KEY: Final = "any"  # in place of a scope: open to everybody, so no key is looked at
 LOCALE: Final = {"locale": "en"}
 
 
@@ -37,9 +38,10 @@ class Rule:
 
     ``status`` is what those get who may ask; ``otherwise`` what single roles get in place of it.
     ``path`` fills the address in, ``query``, ``body`` and ``form`` go along; :data:`ID` in any of
-    them is the id of what ``thing`` makes for its owner. ``unknown`` makes an id of the same form
-    that nothing has. ``scope`` is what a program's key needs; without one no key is taken. What
-    ``is_fresh`` needs proof of who is there that is not old.
+    them is the id of what ``thing`` makes, for its owner where it has one. ``unknown`` makes an id
+    of the same form that nothing has. ``scope`` is what a program's key needs; with none no key is
+    taken. What ``is_fresh`` needs proof of who is there that is not old; after what ``is_last``
+    nobody can ask for anything more.
     """
 
     access: Access
@@ -53,6 +55,7 @@ class Rule:
     unknown: Callable[[], str] = lambda: str(uuid4())
     scope: str | None = None
     is_fresh: bool = False
+    is_last: bool = False
     otherwise: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -68,12 +71,12 @@ def owner(thing: Maker, status: int = 200, **more: Any) -> Rule:
     return Rule(Access.OWNER, status, thing=thing, **more)
 
 
-def admins(status: int = 200, **more: Any) -> Rule:
-    return Rule(Access.ADMINS, status, **more)
+def admins(thing: Maker | None = None, status: int = 200, **more: Any) -> Rule:
+    return Rule(Access.ADMINS, status, thing=thing, **more)
 
 
-def super_admins(status: int = 200, **more: Any) -> Rule:
-    return Rule(Access.SUPER_ADMINS, status, **more)
+def super_admins(thing: Maker | None = None, status: int = 200, **more: Any) -> Rule:
+    return Rule(Access.SUPER_ADMINS, status, thing=thing, **more)
 
 
 def routes_of(app: Litestar) -> set[Key]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import httpx
 from sqlalchemy import text
@@ -12,6 +13,8 @@ from tests.tasks.figures import draw, finish_drawing
 from tests.tasks.runs import create
 from tests.uploads import upload
 
+from funmagic.accounts import keys
+from funmagic.core.crypto import hash_token
 from funmagic.core.ids import new_id
 
 ADD_RESULT = text("""
@@ -19,6 +22,12 @@ ADD_RESULT = text("""
                         file_name)
     VALUES (:id, :user_id, 'image', 'output', 'ready', 'outputs/' || :key, 'image/png', 10, 'a.png')
 """)
+ADD_IDENTITY = text("""
+    INSERT INTO identities (id, user_id, provider, subject)
+    VALUES (:id, :user_id, 'google', :subject)
+""")
+FIND_TOOL = text("SELECT id FROM tools WHERE slug = 'background-remove'")
+FIND_SESSION = text("SELECT id FROM sessions WHERE token_hash = :token_hash")
 
 
 async def photo(house: House, visitor: Visitor) -> str:
@@ -27,12 +36,18 @@ async def photo(house: House, visitor: Visitor) -> str:
         return str(await upload(browser, house.photo))
 
 
+async def avatar(house: House, visitor: Visitor) -> str:
+    """An uploaded picture of the person."""
+    async with _browser(house, visitor) as browser:
+        return str(await upload(browser, house.photo, route="avatar"))
+
+
 async def result(house: House, visitor: Visitor) -> str:
     """A file a tool made."""
     asset_id = new_id()
     async with house.resources.db.transaction() as session:
         await session.execute(
-            ADD_RESULT, {"id": asset_id, "key": str(asset_id), "user_id": _user_id(visitor)}
+            ADD_RESULT, {"id": asset_id, "key": str(asset_id), "user_id": _id_of(visitor)}
         )
     return str(asset_id)
 
@@ -64,12 +79,51 @@ async def drawing(house: House, visitor: Visitor) -> str:
     return task_id
 
 
+async def session(house: House, visitor: Visitor) -> str:
+    """Another browser in which the person is signed in."""
+    assert visitor.user is not None
+    token_hash = hash_token(await house.site.session_of(visitor.user))
+    async with house.resources.db.transaction() as opened:
+        return str(await opened.scalar(FIND_SESSION, {"token_hash": token_hash}))
+
+
+async def key(house: House, visitor: Visitor) -> str:
+    """A key for a program."""
+    async with house.resources.db.transaction() as opened:
+        made = await keys.create(
+            opened, _id_of(visitor), name="One to revoke", scopes=["tasks:read"], lifetime=None
+        )
+    return str(made.row.id)
+
+
+async def identity(house: House, visitor: Visitor) -> str:
+    """An account with Google that signs in to the person's own."""
+    async with house.resources.db.transaction() as opened:
+        await opened.execute(
+            ADD_IDENTITY,
+            {"id": (made := new_id()), "subject": str(made), "user_id": _id_of(visitor)},
+        )
+    return "google"
+
+
+async def person(house: House, _: Visitor) -> str:
+    """Somebody else."""
+    somebody = await house.visitor("somebody")
+    return str(_id_of(somebody))
+
+
+async def tool(house: House, _: Visitor) -> str:
+    """A tool on offer."""
+    async with house.resources.db.transaction() as opened:
+        return str(await opened.scalar(FIND_TOOL))
+
+
 @asynccontextmanager
 async def _browser(house: House, visitor: Visitor) -> AsyncIterator[httpx.AsyncClient]:
     async with house.site.browser(visitor.user) as browser:
         yield browser
 
 
-def _user_id(visitor: Visitor) -> object:
+def _id_of(visitor: Visitor) -> UUID:
     assert visitor.user is not None
     return visitor.user.id
