@@ -13,7 +13,7 @@ from tests.accounts.conftest import PASSWORD, Door, MakeKeeper
 
 from funmagic.accounts import limits, passwords
 from funmagic.accounts.sessions import SESSION_COOKIE
-from funmagic.core.errors import Invalid
+from funmagic.core.errors import Invalid, Unavailable
 from funmagic.core.limits import Limiter
 
 ADA = "ada@example.com"
@@ -59,6 +59,25 @@ async def test_kept_is_an_argon2id_hash_of_the_whole_password_in_one_form() -> N
     assert not await passwords.matches("", kept)
     assert not await passwords.matches("half \ud83d", kept)
     assert not await passwords.matches(long + "1", None)
+
+
+async def test_only_so_many_wait_for_a_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    answers = await asyncio.gather(
+        *(passwords.hash_of(PASSWORD) for _ in range(4)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [str, str, Unavailable, Unavailable]
+    assert await passwords.hash_of(PASSWORD)
+
+
+async def test_half_a_character_is_no_accident(door: Door) -> None:
+    body = b'{"email": "ada@example.com", "password": "12345678\\ud83d"}'
+    async with door.site.browser() as browser:
+        for way in ("login", "register"):
+            answer = await browser.post(
+                f"/api/auth/{way}", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert answer.status_code in {400, 401, 422}, answer.text
 
 
 async def test_a_hash_of_older_parameters_is_renewed_at_sign_in(

@@ -14,6 +14,7 @@ from litestar import Request
 from funmagic.accounts import devices, links, passwords, recovery, registration, service, sessions
 from funmagic.accounts.limits import SignInLimits
 from funmagic.accounts.models import User
+from funmagic.accounts.write_limits import client_of
 from funmagic.core.errors import Forbidden, Unauthenticated
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
@@ -240,7 +241,7 @@ def wrong_credentials() -> Unauthenticated:
 
 async def _may_mail(request: AnyRequest, email: str) -> str:
     address = service.normal_email(email)
-    await _limits(request).count_mail(email=address, client=_client(request))
+    await _limits(request).count_mail(email=address, client=client_of(request))
     return address
 
 
@@ -249,14 +250,10 @@ async def _prove(
 ) -> None:
     """Count the try, compare, and take it back where the password is right."""
     limits = _limits(request)
-    await limits.count_try(email=email, client=_client(request), is_known=is_known)
+    await limits.count_try(email=email, client=client_of(request), is_known=is_known)
     if not await passwords.matches(password, password_hash):
         raise wrong_credentials()
     await limits.forget_tries(email=email, is_known=is_known)
-
-
-def _client(request: AnyRequest) -> str:
-    return request.client.host if request.client else ""
 
 
 def _limits(request: AnyRequest) -> SignInLimits:

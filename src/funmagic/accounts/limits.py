@@ -11,7 +11,7 @@ from typing import Final
 
 from limits import parse
 
-from funmagic.core.limits import Limiter, client_network
+from funmagic.core.limits import Limiter
 
 PER_EMAIL: Final = parse("5 per 15 minutes")
 PER_ADDRESS: Final = parse("30 per 15 minutes")
@@ -24,14 +24,15 @@ TRIES_PER_CLIENT: Final = (parse("30 per 15 minutes"), parse("300 per 1 day"))
 
 
 class SignInLimits:
-    """Counts by e-mail address (protects people) and by client address (protects the server)."""
+    """Counts by e-mail address (protects people) and by client (protects the server), which is
+    whom :func:`funmagic.accounts.write_limits.client_of` names."""
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
 
     async def count_mail(self, *, email: str, client: str) -> None:
         """Count one mail somebody asks for. Raises :class:`TooManyRequests`."""
-        await self._limiter.hit(PER_ADDRESS, "mail-client", client_network(client))
+        await self._limiter.hit(PER_ADDRESS, "mail-client", client)
         await self._limiter.hit(PER_EMAIL, "mail-email", email)
 
     async def count_try(self, *, email: str, client: str, is_known: bool) -> None:
@@ -42,7 +43,7 @@ class SignInLimits:
         """
         if not is_known:
             for window in TRIES_PER_CLIENT:
-                await self._limiter.hit(window, "try-client", client_network(client))
+                await self._limiter.hit(window, "try-client", client)
         for window in TRIES_PER_ACCOUNT:
             await self._limiter.hit(window, *_account(email, is_known))
 

@@ -1,8 +1,8 @@
 """Passwords: what is taken, how it is kept, and what changes with it.
 
 Kept is an argon2id hash (RFC 9106) with the parameters of the OWASP Password Storage Cheat Sheet.
-Hashing takes some 20 ms and 19 MiB, so it is done in a few threads of its own, and for people we do
-not know or who have no password it is done all the same.
+Hashing takes some 20 ms and 19 MiB, so it is done in a few threads of its own and only so many wait
+for it; for people we do not know, or who have no password, it is done all the same.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ MAX_CHARS: Final = 256
 PRODUCT_NAME: Final = "funmagic"
 HASHER: Final = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
 THREADS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="argon2")
+MOST_WAITING: Final = 200  # some five seconds on two processors
+RETRY_AFTER_S: Final = 5
 
 T = TypeVar("T")
+_waiting = 0
 
 TOO_SHORT = N_("A password has at least 8 characters.")
 TOO_LONG = N_("A password has at most 256 characters.")
@@ -48,10 +51,6 @@ SET = text("""
            password_set_at = CASE WHEN CAST(:password_hash AS text) IS NOT NULL THEN now() END
      WHERE id = :user_id AND erased_at IS NULL
     RETURNING id
-""")
-REFRESH = text("""
-    UPDATE users SET password_hash = :password_hash
-     WHERE id = :user_id AND password_hash = :before
 """)
 
 
@@ -83,12 +82,6 @@ async def matches(password: str, password_hash: str | None) -> bool:
 def is_outdated(password_hash: str) -> bool:
     """Whether a hash was made with other parameters than today's."""
     return HASHER.current_hasher.check_needs_rehash(password_hash)
-
-
-async def refresh(session: AsyncSession, user_id: UUID, *, before: str, after: str) -> None:
-    """Keep the same password by a newer hash, unless it was changed meanwhile."""
-    values = {"user_id": user_id, "before": before, "password_hash": after}
-    await session.execute(REFRESH, values)
 
 
 async def set_password(
@@ -159,4 +152,11 @@ def _bytes(password: str) -> bytes:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(THREADS, work)
+    global _waiting  # the one queue of the process, touched by its event loop alone
+    if _waiting >= MOST_WAITING:
+        raise errors.Unavailable(retry_after_s=RETRY_AFTER_S)
+    _waiting += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(THREADS, work)
+    finally:
+        _waiting -= 1

@@ -18,6 +18,7 @@ from funmagic.accounts.links import ReadLink as ReadLink
 from funmagic.accounts.links import safe_next as safe_next
 from funmagic.accounts.mails import magic_link_mail
 from funmagic.accounts.models import User
+from funmagic.audit import service as audit
 from funmagic.core import errors
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
@@ -123,6 +124,13 @@ async def sign_up_or_find(
     proved_id: UUID | None = await session.scalar(VERIFY, {"email": email})
     if proved_id is not None:
         await remove_ways_in(session, proved_id)
+        await audit.record(
+            session,
+            actor_id=proved_id,
+            action="account.claimed",
+            subject_type="user",
+            subject_id=proved_id,
+        )
     user = await find(session, email)
     if user is not None:
         return user
