@@ -55,7 +55,10 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for noisy in ("botocore", "aiobotocore", "asyncio", "httpx", "httpcore", "urllib3"):
+    for noisy in (
+        *("botocore", "aiobotocore", "asyncio", "urllib3"),
+        *("httpx", "httpcore", "httpx2", "httpcore2"),
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

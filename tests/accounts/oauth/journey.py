@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from sqlalchemy import text
 from tests.accounts.oauth_stage import Elsewhere
 from tests.conftest import Site
+
+from funmagic.accounts.models import User
+from funmagic.accounts.sessions import SESSION_COOKIE
+from funmagic.core.resources import Resources
 
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
 NEXT = "/en/tools/background-remove?style=2"
@@ -56,10 +61,22 @@ class Journey:
         return await self.arrive(browser, back)
 
 
+async def sign_in(site: Site, browser: httpx.AsyncClient, user: User) -> None:
+    """Give this browser a session of ``user``, in place of the one it has."""
+    host = urlsplit(site.url).hostname or ""
+    browser.cookies.set(SESSION_COOKIE, await site.session_of(user), domain=host)
+
+
 async def who(browser: httpx.AsyncClient) -> str | None:
     """The address of whom the browser is signed in as."""
     person = (await browser.get("/api/auth/session")).json()["user"]
     return person["email"] if person else None
+
+
+async def count(resources: Resources, table: str) -> int:
+    """How many rows there are."""
+    async with resources.db.transaction() as session:
+        return int(await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
 
 
 def trouble(path: str) -> tuple[str, str | None]:
