@@ -36,9 +36,8 @@ class Simulators(Server):
             self.name,
             [
                 *self._command,
-                "simulators",
-                *("--folder", str(self.data)),
-                *("--port", str(self.port), "--sign-in-port", str(self.sign_in_port)),
+                *("simulators", "--port", str(self.port)),
+                *("--sign-in-port", str(self.sign_in_port), "--folder", str(self.data)),
             ],
             log=self.site.logs / "simulators.log",
             janitor=self.site.janitor,
