@@ -1,4 +1,4 @@
 // The back office: forms that become JSON, and switches with immediate effect.
 import "./dashboard/switches";
-import "./elements/json-form";
 import "./elements/config-form";
+import "./elements/json-form";

@@ -9,6 +9,9 @@ from tests.conftest import MakeUser, Site
 from tests.uploads import describe
 
 SOMEWHERE = f"/api/admin/tools/{uuid4()}"
+SOMEBODY = f"/api/admin/users/{uuid4()}"
+# Roles are given by super_admins alone: see the tests of roles.
+FOR_SUPER_ADMINS = {("PATCH", "/api/admin/users/{user_id}")}
 ROUTES = [
     ("GET", "/api/admin/tools", 200),
     ("POST", "/api/admin/tools", 422),
@@ -20,6 +23,9 @@ ROUTES = [
     ("GET", "/api/admin/providers/local", 200),
     ("PUT", "/api/admin/providers/local", 422),
     ("POST", "/api/admin/providers/local/health", 200),
+    ("GET", "/api/admin/users", 200),
+    ("GET", SOMEBODY, 404),
+    ("GET", f"{SOMEBODY}/avatar", 404),
 ]
 
 
@@ -47,7 +53,7 @@ async def test_every_address_of_the_back_office_is_tried(site: Site) -> None:
         for method in methods
         if path.startswith("/api/admin")
     }
-    assert len(documented) == len(ROUTES), documented
+    assert len(documented - FOR_SUPER_ADMINS) == len(ROUTES), documented
 
 
 @pytest.mark.hazard("A6")

@@ -164,6 +164,12 @@ async def newest_first(
     return found[:limit], encode_cursor(str(found[limit - 1].id))
 
 
+async def titles(s: AsyncSession, tool_ids: Collection[UUID]) -> dict[UUID, str]:
+    """What these tools are called, offered or not."""
+    found = await s.execute(select(Tool.id, Tool.title).where(Tool.id.in_(tool_ids)))
+    return {row.id: row.title for row in found}
+
+
 def prices_of(tool: Tool) -> dict[str, int]:
     """What each configured step costs, in the order the steps are run; unknown ones last.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from funmagic.dashboard.api.providers import ProviderView
 from funmagic.dashboard.api.tools import AdminTool
+from funmagic.dashboard.api.users import PersonView
 from funmagic.dashboard.forms import ToolForm
 from funmagic.web.contexts import Tone
 
@@ -127,4 +128,80 @@ class ProviderEditView:
     section: str = "providers"
 
 
-DashboardView = OverviewView | ToolsView | NewToolView | ToolView | ProvidersView | ProviderEditView
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person in the list. ``is_leaving``: they asked to be erased."""
+
+    path: str
+    email: str
+    name: str
+    role: str
+    tone: Tone
+    is_verified: bool
+    is_leaving: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsersView:
+    """``role`` is the one shown alone, "" for all."""
+
+    rows: tuple[PersonRow, ...]
+    q: str
+    role: str
+    roles: tuple[Option, ...]
+    newest_path: str
+    older_path: str | None
+    is_first_page: bool
+    section: str = "users"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task of somebody: what it was and how it went, not what it made."""
+
+    title: str
+    status: str
+    tone: Tone
+    price_credits: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActLine:
+    """An act in words; ``by`` is the address of whoever did it, "" where nobody was signed in."""
+
+    words: str
+    icon: str
+    detail: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    """A person. ``acts`` happened to the account, ``done`` are the person's to something else;
+    ``providers`` are names of accounts elsewhere that sign them in."""
+
+    person: PersonView
+    row: PersonRow
+    roles: tuple[Option, ...]
+    may_change_role: bool
+    providers: list[str]
+    tasks: tuple[TaskRow, ...]
+    sign_ins: tuple[ActLine, ...]
+    acts: tuple[ActLine, ...]
+    done: tuple[ActLine, ...]
+    section: str = "users"
+
+
+DashboardView = (
+    OverviewView
+    | ToolsView
+    | NewToolView
+    | ToolView
+    | ProvidersView
+    | ProviderEditView
+    | UsersView
+    | UserView
+)

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from litestar import Request, Router, get, patch, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
-from pydantic import Field, StringConstraints
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
@@ -110,7 +110,7 @@ class ConfigView(CamelModel):
 @get("/")
 async def list_tools(
     resources: NamedDependency[Resources],
-    q: Annotated[FromQuery[str], Field(max_length=200)] = "",
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
     limit: FromQuery[int] = DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
 ) -> Page[AdminTool]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Router, get, patch
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -98,7 +98,7 @@ class RoleChange(CamelModel):
 @get("/")
 async def list_users(
     resources: NamedDependency[Resources],
-    q: Annotated[FromQuery[str], Field(max_length=200)] = "",
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
     role: FromQuery[str | None] = None,
     limit: FromQuery[int] = DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,

@@ -9,7 +9,7 @@ from litestar.response import Redirect, Template
 
 from funmagic.accounts.guards import admin
 from funmagic.core.errors import Forbidden, NotFound, Unauthenticated
-from funmagic.dashboard.pages import overview, providers, tools
+from funmagic.dashboard.pages import overview, providers, tools, users
 from funmagic.web.errors import html_error
 from funmagic.web.pages import AnyRequest, page_of
 
@@ -32,6 +32,8 @@ router = Router(
         tools.show_tool,
         providers.list_providers,
         providers.show_provider,
+        users.list_users,
+        users.show_user,
     ],
     guards=[admin],
     exception_handlers={Unauthenticated: _sign_in_first, Forbidden: _not_here},

@@ -8,9 +8,8 @@ from uuid import UUID
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
-from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
@@ -42,7 +41,7 @@ async def list_tools(
     resources: NamedDependency[Resources],
     user: NamedDependency[User],
     locale: FromPath[str],
-    q: Annotated[FromQuery[str], Field(max_length=200)] = "",
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
     cursor: FromQuery[str | None] = None,
 ) -> Template:
     """Every tool, newest first."""
