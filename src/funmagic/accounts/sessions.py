@@ -35,7 +35,7 @@ SESSION_COOKIE = "fm_session"
 BROWSER_COOKIE = "fm_browser"
 SESSION_LIFETIME = timedelta(days=90)
 IDLE_LIFETIME = timedelta(days=14)
-BROWSER_LIFETIME = timedelta(hours=1)
+BROWSER_LIFETIME = timedelta(days=1)  # as long as the mailed links that want the same browser
 ROTATE_AFTER = timedelta(days=1)
 #: For how long requests under way may carry the token before, once its successor was used.
 OVERLAP = timedelta(seconds=60)
