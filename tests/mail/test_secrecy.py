@@ -42,8 +42,9 @@ async def everything_on_record(resources: Resources) -> str:
         "zset": lambda key: resources.redis.zrange(key, 0, -1),
         "stream": resources.redis.xrange,
     }
-    for key in await resources.redis.keys("*"):
-        found.append(f"{key} {await readers[await resources.redis.type(key)](key)}")
+    for key in map(str, await resources.redis.keys("*")):
+        kind = str(await resources.redis.type(key))
+        found.append(f"{key} {await readers[kind](key)}")
     return "\n".join(found)
 
 
