@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.accounts.erasure import set_erase_hooks
 from funmagic.accounts.models import User
 from funmagic.accounts.service import set_sign_up_hooks
+from funmagic.assets import service as assets
 from funmagic.core.i18n import N_
 from funmagic.core.settings import Settings
 from funmagic.credits import service as credits
+from funmagic.tasks import erasure as tasks
 
 WELCOME = N_("Welcome credits")
 
@@ -28,3 +31,4 @@ def wire(settings: Settings) -> None:
             )
 
     set_sign_up_hooks(give_welcome_credits)
+    set_erase_hooks(tasks.erase, assets.erase)

@@ -8,22 +8,26 @@ import os
 import secrets
 import signal
 import socket
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import uvloop
 
 from funmagic import hooks
+from funmagic.accounts import erasure, exports
+from funmagic.assets import avatars
 from funmagic.core import log as logs
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
-from funmagic.jobs.schedule import Every
+from funmagic.jobs.schedule import Every, each
 from funmagic.mail import delivery
 from funmagic.mail.service import QUEUE as MAIL_QUEUE
 from funmagic.providers import registry
+from funmagic.reports import export
 from funmagic.tasks import cancel
 from funmagic.tasks.engine import Engine
 from funmagic.tasks.reconciler import ask_vendors, reconcile
@@ -53,6 +57,15 @@ async def run(settings: Settings) -> None:
             await work(resources, stop)
         finally:
             await registry.close()
+
+
+async def look_after_people(resources: Resources) -> None:
+    """One round of what comes due for people: leaving, old exports, pictures nobody shows."""
+    await each(
+        partial(erasure.erase_due, resources),
+        partial(exports.tidy, resources),
+        partial(avatars.sweep, resources),
+    )
 
 
 async def work(resources: Resources, stop: asyncio.Event) -> None:
@@ -96,11 +109,24 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
                 stop
             )
         )
+        group.create_task(
+            Every(resources.settings.reconcile_every_s, lambda: look_after_people(resources)).run(
+                stop
+            )
+        )
+        exporting = group.create_task(
+            Every(
+                resources.settings.reconcile_every_s,
+                lambda: export.make_all(resources),
+                timeout_s=export.TIMEOUT_S,
+            ).run(stop)
+        )
         hearing = group.create_task(cancel.listen(resources, engine.cancel, stop))
         carrying = group.create_task(postman.run(stop))
         await consumer.run(stop)
         engine.stop()
         asking.cancel()
+        exporting.cancel()
         hearing.cancel()
         await carrying
         await asyncio.gather(consumer.drain(DRAIN_TIMEOUT_S), postman.drain(DRAIN_TIMEOUT_S))

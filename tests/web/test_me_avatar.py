@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
+from tests.stored import keys
 from tests.uploads import describe, put, upload
 
 from funmagic.assets import avatars
@@ -73,15 +74,6 @@ def is_near(picture: Image.Image, at: tuple[int, int], colour: tuple[int, int, i
     found = picture.convert("RGB").getpixel(at)
     assert isinstance(found, tuple)
     return all(abs(a - b) < 40 for a, b in zip(found, colour, strict=True))
-
-
-async def keys(resources: Resources, prefix: str) -> set[str]:
-    """What lies in the storage, whatever the database says. It outlives a test: ask for somebody
-    new to this one."""
-    listed = await resources.storage._client.list_objects_v2(
-        Bucket=resources.storage.bucket, Prefix=prefix
-    )
-    return {entry["Key"] for entry in listed.get("Contents", ())}
 
 
 @pytest.mark.hazard("A7")

@@ -29,7 +29,8 @@ class User(Base):
     """A person. ``email`` is stored in lower case.
 
     ``avatar_key`` names a square WebP in the private bucket. A person who asked to be deleted is
-    erased when ``deletion_due_at`` has come; what stays of an erased one says nothing about them.
+    erased when ``deletion_due_at`` has come, and once more a while later; what stays of an erased
+    one says nothing about them.
     """
 
     __tablename__ = "users"
@@ -40,7 +41,7 @@ class User(Base):
         Index(
             "ix_users_deletion_due",
             "deletion_due_at",
-            postgresql_where=text("deletion_due_at IS NOT NULL AND erased_at IS NULL"),
+            postgresql_where=text("deletion_due_at IS NOT NULL"),
         ),
     )
 

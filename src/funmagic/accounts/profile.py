@@ -6,7 +6,6 @@ import unicodedata
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
@@ -55,18 +54,9 @@ async def change(
                 wrong[field] = UNKNOWN_CHOICE
     if wrong:
         raise errors.Invalid(fields=wrong)
-    if changed:
-        await session.execute(
-            update(User).where(User.id == user_id, User.erased_at.is_(None)).values(**changed)
-        )
-    return await standing(session, user_id)
-
-
-async def standing(session: AsyncSession, user_id: UUID) -> User:
-    """The person as they are now. Raises :class:`errors.NotFound` for one who was erased."""
-    user = await session.get(User, user_id, populate_existing=True)
-    if user is None or user.erased_at is not None:
-        raise errors.NotFound
+    user = await _held(session, user_id)
+    for field, value in changed.items():
+        setattr(user, field, value)
     return user
 
 
@@ -76,9 +66,7 @@ async def set_avatar(session: AsyncSession, user_id: UUID, key: str | None) -> s
     The person's row is locked first, so of two changes at once the second sees the first one's.
     Raises :class:`errors.NotFound` for a person who was erased.
     """
-    user = await session.get(User, user_id, populate_existing=True, with_for_update=True)
-    if user is None or user.erased_at is not None:
-        raise errors.NotFound
+    user = await _held(session, user_id)
     before = user.avatar_key
     user.avatar_key = key
     await session.flush()
@@ -98,3 +86,11 @@ def plain_name(name: str) -> str | None:
     if len(plain) > MAX_NAME_CHARS or (plain and not is_seen):
         return None
     return plain
+
+
+async def _held(session: AsyncSession, user_id: UUID) -> User:
+    """The person as they are now, changed by nobody else before the transaction ends."""
+    user = await session.get(User, user_id, populate_existing=True, with_for_update=True)
+    if user is None or user.erased_at is not None:
+        raise errors.NotFound
+    return user

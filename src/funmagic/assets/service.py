@@ -49,6 +49,14 @@ EXPIRED = text("""
      ORDER BY id LIMIT :batch
 """)
 REJECT = text("UPDATE assets SET status = 'expired' WHERE id = :id AND status = 'pending'")
+# A tool's pictures are the tool's, whoever uploaded them.
+ERASE = text("""
+    UPDATE assets SET status = 'expired', file_name = 'file'
+     WHERE user_id = :user_id AND source <> 'media'
+""")
+NAME_NOBODY = text("""
+    UPDATE assets SET file_name = 'file' WHERE user_id = :user_id AND source = 'media'
+""")
 REMOVE = text("DELETE FROM assets WHERE id = :id AND status = 'expired'")
 
 
@@ -261,6 +269,12 @@ async def add_output(session: AsyncSession, **values: Any) -> UUID:
     )
     asset_id: UUID = (await session.execute(adding.returning(Asset.id))).scalar_one()
     return asset_id
+
+
+async def erase(session: AsyncSession, user_id: UUID) -> None:
+    """Have every file of a person removed by the sweep; nobody can use one from now on."""
+    await session.execute(ERASE, {"user_id": user_id})
+    await session.execute(NAME_NOBODY, {"user_id": user_id})
 
 
 async def sweep(resources: Resources) -> int:

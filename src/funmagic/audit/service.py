@@ -6,12 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.audit.models import Act
 from funmagic.core import log as logs
 from funmagic.core.ids import new_id
+
+FORGET = text("""
+    UPDATE audit_log SET data = '{}'
+     WHERE actor_id = :user_id
+        OR (subject_type = 'user' AND subject_id = CAST(CAST(:user_id AS uuid) AS text))
+""")
 
 
 async def record(
@@ -39,6 +45,12 @@ async def record(
             request_id=logs.request_id() or "",
         )
     )
+
+
+async def forget(session: AsyncSession, user_id: UUID) -> None:
+    """Take the particulars out of what a person did and of what was done to them: that it was done,
+    and when, stays."""
+    await session.execute(FORGET, {"user_id": user_id})
 
 
 async def about(

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from funmagic.core.crypto import Vault
+from funmagic.core.crypto import SealBroken, Vault
 from funmagic.core.ids import new_id
 from funmagic.core.mail import SEND_TIMEOUT_S, Mail
 from funmagic.jobs import outbox
@@ -60,6 +60,14 @@ REQUEUE = text("""
      WHERE id = :id AND attempts = :attempts AND sealed IS NOT NULL
     RETURNING attempts
 """)
+WAITING = text("SELECT id, attempts, kind, sealed FROM mails WHERE sealed IS NOT NULL")
+WITHDRAW = text("""
+    UPDATE mails SET failed_at = now(), sealed = NULL WHERE id = :id AND sealed IS NOT NULL
+""")
+FORGET_ADDRESS = text("""
+    UPDATE mails SET last_error = ''
+     WHERE last_error <> '' AND position(:address IN lower(last_error)) > 0
+""")
 PURGE = text("""
     DELETE FROM mails
      WHERE id IN (SELECT id FROM mails
@@ -104,6 +112,20 @@ async def claim(session: AsyncSession, mail_id: UUID) -> Claim | None:
 def unseal(vault: Vault, held: Claim) -> Mail:
     """The message itself. Raises :class:`funmagic.core.crypto.SealBroken`."""
     return Mail(**json.loads(vault.open(held.sealed, context=_context(held.id))))
+
+
+async def withdraw(session: AsyncSession, vault: Vault, address: str) -> None:
+    """Give up every mail to ``address`` that is not sent, and keep nothing that names it."""
+    waiting = await session.stream(WAITING)
+    async for row in waiting:
+        held = Claim(row.id, row.attempts, row.kind, row.sealed)
+        try:
+            is_theirs = unseal(vault, held).to == address
+        except SealBroken:
+            is_theirs = False  # its own sender finds out
+        if is_theirs:
+            await session.execute(WITHDRAW, {"id": row.id})
+    await session.execute(FORGET_ADDRESS, {"address": address})
 
 
 async def note_sent(session: AsyncSession, held: Claim) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -13,6 +12,7 @@ from funmagic.core.http import OUTAGES
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.jobs.queue import Queue
+from funmagic.jobs.schedule import each
 from funmagic.providers import abandoned
 from funmagic.tasks import attempts, events, media, previews, settlement
 from funmagic.tasks.engine import Engine
@@ -25,7 +25,7 @@ LAST_QUESTIONS: Final = 8  # asked at once in one round: each may download a res
 
 async def reconcile(resources: Resources, queue: Queue) -> None:
     """One round of what needs our own servers: deadlines, leases, lost jobs, left-over files."""
-    await _each(
+    await each(
         partial(_end_overdue, resources),
         partial(attempts.requeue_dead, resources, BATCH),
         partial(attempts.requeue_lost, resources, queue, BATCH),
@@ -37,19 +37,7 @@ async def reconcile(resources: Resources, queue: Queue) -> None:
 
 async def ask_vendors(resources: Resources, engine: Engine) -> None:
     """One round of what waits for vendors: last questions, and what abandoned calls cost."""
-    await _each(partial(_ask_last, resources, engine), partial(abandoned.book_costs, resources))
-
-
-async def _each(*acts: Callable[[], Awaitable[object]]) -> None:
-    """One after the other. None begins before its turn, which a round cut short never reaches."""
-    for act in acts:
-        try:
-            await act()
-        except OUTAGES as error:
-            # The others may not need what is away.
-            log.warning("a round of reconciling was cut short", error=repr(error))
-        except Exception as error:  # whatever it is, the others still have to be done
-            log.error("a round of reconciling failed", exc_info=error)
+    await each(partial(_ask_last, resources, engine), partial(abandoned.book_costs, resources))
 
 
 async def _end_overdue(resources: Resources) -> None:

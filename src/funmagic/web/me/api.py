@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from funmagic.web.me import avatar, profile
+from funmagic.web.me import avatar, deletion, exports, profile, security
 
 me = Router(
     "/api/me",
@@ -14,6 +14,14 @@ me = Router(
         avatar.show_avatar,
         avatar.choose_avatar,
         avatar.remove_avatar,
+        security.change_password,
+        security.remove_password,
+        security.ask_email_change,
+        exports.ask_export,
+        exports.list_exports,
+        exports.download_export,
+        deletion.ask_deletion,
+        deletion.restore_me,
     ],
 )
 router = Router("/", route_handlers=[me, avatar.show_avatar_of])

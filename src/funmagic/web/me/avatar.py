@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.response import Redirect
 
-from funmagic.accounts import guards, profile
+from funmagic.accounts import guards, people
 from funmagic.accounts.models import User
 from funmagic.assets import avatars
 from funmagic.core import errors
@@ -60,7 +60,7 @@ async def show_avatar_of(
 ) -> Redirect:
     """Send an admin's browser to somebody's picture."""
     async with resources.db.transaction() as session:
-        user = await profile.standing(session, user_id)
+        user = await people.one(session, user_id)
     return await _to_picture(user, resources)
 
 
@@ -74,4 +74,4 @@ async def _to_picture(user: User, resources: Resources) -> Redirect:
 
 async def _me(user: User, resources: Resources) -> MeView:
     async with resources.db.transaction() as session:
-        return await me_view(session, await profile.standing(session, user.id))
+        return await me_view(session, await people.one(session, user.id))
