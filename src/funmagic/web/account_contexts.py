@@ -147,11 +147,12 @@ class KeysView:
 
 @dataclass(frozen=True, slots=True)
 class ExportLine:
-    """A copy of one's data: being made, to be fetched, or over."""
+    """A copy of one's data: being made, to be fetched, or over; ``left_out`` counts files."""
 
     id: str
     state: str
     size: str
+    left_out: int
     created_at: datetime
     expires_at: datetime | None
 

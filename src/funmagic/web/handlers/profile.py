@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from babel.numbers import format_decimal
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
-from funmagic.accounts import devices, guards, keys, sessions
-from funmagic.accounts.models import ApiKey, Identity, User, UserSession
+from funmagic.accounts import devices, erasure, exports, guards, keys, sessions
+from funmagic.accounts.models import ApiKey, DataExport, Identity, User, UserSession
 from funmagic.accounts.oauth import service as oauth
 from funmagic.accounts.preferences import ACCENTS, THEMES
 from funmagic.assets import service as assets
@@ -23,6 +24,7 @@ from funmagic.web.account_contexts import (
     AskView,
     DataView,
     Elsewhere,
+    ExportLine,
     KeyLine,
     KeysView,
     ProfileView,
@@ -179,12 +181,13 @@ async def show_data(
         return asked_in(request, locale)
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
+        found = await exports.listed(session, user_or_none.id)
     view = DataView(
         section="data",
-        exports=(),
+        exports=tuple(_export_line(each, locale) for each in found),
         email=user_or_none.email,
         deletion_due_at=user_or_none.deletion_due_at,
-        grace_days=14,
+        grace_days=erasure.GRACE.days,
     )
     return drawn(request, "pages/account/data.html", page_of(request, viewer), view)
 
@@ -264,4 +267,16 @@ def _key_line(key: ApiKey, locale: str) -> KeyLine:
         created_at=key.created_at,
         last_used_at=key.last_used_at,
         expires_at=key.expires_at,
+    )
+
+
+def _export_line(found: DataExport, locale: str) -> ExportLine:
+    megabytes = (found.size_bytes or 0) / 1_048_576
+    return ExportLine(
+        id=str(found.id),
+        state=found.state,
+        size=f"{format_decimal(max(0.1, round(megabytes, 1)), locale=locale)} MB",
+        left_out=found.left_out,
+        created_at=found.created_at,
+        expires_at=found.expires_at,
     )
