@@ -56,6 +56,7 @@ def what_to_add(missing: set[Key]) -> str:
     )
 
 
+@pytest.mark.timeout(400)  # more than a thousand requests
 @pytest.mark.hazard("A1")
 async def test_everybody_gets_what_the_table_says(house: House) -> None:
     """The one who may asks last: what the others did must have changed nothing."""
