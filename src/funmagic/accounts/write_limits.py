@@ -29,7 +29,7 @@ async def within_limits(
     route with a limit of its own (``opt={"limit": "30 per minute"}``) is counted by itself. Raises
     :class:`funmagic.core.errors.TooManyRequests`.
     """
-    if connection.scope["method"] in SAFE_METHODS:
+    if cast("Request[Any, Any, Any]", connection).method in SAFE_METHODS:
         return
     settings: Settings = connection.app.state["settings"]
     limiter: Limiter = connection.app.state["limiter"]
