@@ -12,6 +12,7 @@ from PIL import Image
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.stored import keys
+from tests.tasks.runs import create
 from tests.uploads import describe, put, upload
 
 from funmagic.assets import avatars
@@ -146,8 +147,8 @@ async def test_only_ones_own_upload_for_it_becomes_ones_picture_and_is_for_nothi
         for who, asset_id in ((browser, for_a_tool), (stranger, picture)):
             refused = await who.put("/api/me/avatar", json={"assetId": str(asset_id)})
             assert refused.status_code == 404
-        task = {"tool": "background-remove", "input": {"image": str(picture)}}
-        assert (await browser.post("/api/tasks", json=task)).status_code == 404
+        assert (await create(browser, for_a_tool)).status_code == 201  # the tool is remembered now
+        assert (await create(browser, picture)).status_code == 404
         promised = (await describe(browser, size=10, route="avatar")).json()
         unfinished = {"assetId": promised["metadata"]["assetId"]}
         assert (await browser.put("/api/me/avatar", json=unfinished)).status_code == 404

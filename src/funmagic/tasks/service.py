@@ -74,7 +74,7 @@ CREATE = text(f"""
           FROM offer
          WHERE (SELECT count(*) FROM assets
                  WHERE id = ANY(CAST(:image_ids AS uuid[])) AND user_id = :user_id
-                   AND status = 'ready' AND kind = 'image') = :images
+                   AND status = 'ready' AND kind = 'image' AND source <> 'avatar') = :images
            AND (CAST(:parent_id AS uuid) IS NULL OR EXISTS ({PARENT}))
         ON CONFLICT (user_id, idempotency_key) DO NOTHING
         RETURNING id

@@ -26,7 +26,7 @@ class AvatarChoice(CamelModel):
     asset_id: UUID
 
 
-@get("/avatar", status_code=302)
+@get("/avatar", status_code=302, opt={"scope": "profile:read"})
 async def show_avatar(
     user: NamedDependency[User], resources: NamedDependency[Resources]
 ) -> Redirect:
