@@ -34,7 +34,7 @@ def environment(
 
 async def test_healthy_installation_passes_every_check(environment: pytest.MonkeyPatch) -> None:
     findings = await doctor.examine()
-    assert len(findings) == 12
+    assert len(findings) == 13
     assert [str(finding) for finding in findings if not finding.is_well] == []
 
 

@@ -16,7 +16,7 @@ from tests.mailbox import text_of
 
 from funmagic.accounts import devices
 from funmagic.accounts.devices import DEVICE_COOKIE
-from funmagic.accounts.sessions import SESSION_COOKIE
+from funmagic.accounts.sessions import BROWSER_COOKIE, SESSION_COOKIE
 from funmagic.core.resources import Resources
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -227,6 +227,40 @@ async def test_the_proof_serves_the_browser_that_gave_it(
         await later(timedelta(minutes=16))
         await browser.post("/api/auth/reauthenticate", json={"password": PASSWORD})
         assert (await browser.post("/api/me/keys", json=NEW_KEY)).status_code == 201
+
+
+async def test_a_mailed_link_proves_it_in_the_browser_that_asked(
+    door: Door, make_keeper: MakeKeeper, make_user: MakeUser, later: PassTime
+) -> None:
+    await make_keeper(door.dora)
+    cy = await make_user("cy@example.com")
+    async with door.site.browser() as browser, door.site.browser() as other:
+        for each in (browser, other):
+            await signed_in(door, each, door.dora)
+        mails = await door.count("mails")
+        await later(timedelta(minutes=16))
+        await door.ask(browser, "reauthenticate/link", next="/en/profile/keys")
+        token = await door.token(door.dora, mails=mails + 1)
+        page = f"/en/sign-in/confirm?token={token}"
+        assert (await other.get(page)).status_code == 403
+        with_cys = {
+            "Cookie": "; ".join(
+                f"{name}={value}"
+                for name, value in (
+                    (SESSION_COOKIE, await door.site.session_of(cy)),
+                    (BROWSER_COOKIE, browser.cookies[BROWSER_COOKIE]),
+                )
+            )
+        }
+        async with door.site.browser() as shared:
+            assert (await shared.get(page, headers=with_cys)).status_code == 403
+        refused = await browser.post("/api/me/keys", json=NEW_KEY)
+        assert refused.json()["error"]["type"] == "reauthentication_required"
+        opened = await browser.get(page)
+        assert opened.headers["location"] == "/en/profile/keys"
+        assert (await browser.post("/api/me/keys", json=NEW_KEY)).status_code == 201
+        assert (await other.post("/api/me/keys", json=NEW_KEY)).status_code == 403
+        assert (await browser.get(page)).status_code == 410
 
 
 async def test_somebody_sees_where_they_are_signed_in_and_ends_it(

@@ -29,6 +29,7 @@ CATCH_UP_EVERY_S: Final = 5.0
 READ_TIMEOUT_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 1.0
 WATCHED_BATCH: Final = 5_000
 
 
@@ -79,8 +80,11 @@ class EventHub:
     async def stop(self) -> None:
         """End the subscription and every stream."""
         self.close_streams()
-        for task in self._running:
-            task.cancel()
+        running = set(self._running)
+        while running:  # a cancellation gets lost where it meets the end of a client's own time-out
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
         await asyncio.gather(*self._running, return_exceptions=True)
 
     @contextmanager
