@@ -189,6 +189,23 @@ def link_identity_mail(to: str, url: str, locale: str, *, provider: str) -> Mail
     )
 
 
+def identity_connected_mail(to: str, url: str, locale: str, *, provider: str) -> Mail:
+    """After an account elsewhere was made a way in; ``url`` is where it can be taken back."""
+    return _mail(
+        to,
+        locale,
+        subject=N_("{provider} now signs in to your FunMagic account"),
+        words=(N_("An account at {provider} was just connected to yours here."),),
+        params={"provider": PROVIDER_NAMES[provider]},
+        action=N_("See what is connected"),
+        url=url,
+        notes=(
+            N_("If this was you, there is nothing to do."),
+            N_("If this was not you, disconnect it at once and sign all other devices out."),
+        ),
+    )
+
+
 def reauthenticate_mail(to: str, url: str, locale: str) -> Mail:
     """To somebody signed in who must show once more who they are."""
     return _mail(

@@ -106,7 +106,8 @@ class Signer:
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any]) -> str:
         """A token. ``header`` overrides ours: with ``alg`` ``none`` it is not signed, with
-        ``HS256`` it is signed with the public key, as somebody who has no other would."""
+        ``HS256`` signed with the public key, as somebody who has no other would, and with
+        ``PS256`` truly signed, if not as was agreed."""
         head = {"alg": "RS256", "kid": self._key_id, **header}
         signed = f"{_text(json.dumps(head).encode())}.{_text(json.dumps(claims).encode())}"
         return f"{signed}.{_text(self._signature(head['alg'], signed.encode()))}"
@@ -118,6 +119,9 @@ class Signer:
             hmac = HMAC(self.published()["keys"][0]["n"].encode(), SHA256())
             hmac.update(signed)
             return hmac.finalize()
+        if algorithm == "PS256":
+            how = padding.PSS(padding.MGF1(SHA256()), padding.PSS.DIGEST_LENGTH)
+            return self._key.sign(signed, how, SHA256())
         return self._key.sign(signed, padding.PKCS1v15(), SHA256())
 
 

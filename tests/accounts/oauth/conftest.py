@@ -48,5 +48,9 @@ async def journey(site: Site, elsewhere: Elsewhere) -> Journey:
 
 @pytest.fixture
 def maildir(resources: Resources) -> Path:
-    assert resources.settings.dev_inbox_dir is not None
-    return resources.settings.dev_inbox_dir
+    """An empty mailbox: providers know the same people in every test."""
+    folder = resources.settings.dev_inbox_dir
+    assert folder is not None
+    for mail in folder.glob("new/*"):
+        mail.unlink()
+    return folder

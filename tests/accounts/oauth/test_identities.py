@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from sqlalchemy import text
 from tests.accounts.oauth.journey import NEXT, Journey, count, sign_in, trouble, who
 from tests.conftest import MakeUser, Site
+from tests.mailbox import newest_mail
 
 from funmagic.accounts.sessions import SESSION_COOKIE
 
@@ -26,7 +29,7 @@ async def connected(browser: httpx.AsyncClient) -> list[str]:
 
 
 async def test_a_person_signed_in_connects_an_account_of_another_address(
-    site: Site, journey: Journey, make_user: MakeUser
+    site: Site, journey: Journey, make_user: MakeUser, maildir: Path
 ) -> None:
     bo = await make_user("bo@example.com")
     async with site.browser(bo) as browser:
@@ -34,6 +37,8 @@ async def test_a_person_signed_in_connects_an_account_of_another_address(
             assert await journey.whole(browser, provider, person, purpose="link") == NEXT
         assert await journey.whole(browser, "google", "gus", purpose="link") == NEXT  # again
         assert await connected(browser) == ["google", "facebook", "apple"]
+        told = await newest_mail(maildir, "bo@example.com", mails=3)
+        assert "now signs in to your FunMagic account" in str(told["Subject"])
         assert await who(browser) == "bo@example.com"
     for provider, person in (("google", "gus"), ("facebook", "gil"), ("apple", "mia")):
         async with site.browser() as browser:

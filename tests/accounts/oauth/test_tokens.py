@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,8 +18,10 @@ from tests.accounts.oauth.journey import NEXT, Journey, count, trouble, who
 from tests.conftest import Site
 
 from funmagic.accounts.oauth import oidc, wire
+from funmagic.accounts.oauth.contract import Challenge, Failed
 from funmagic.accounts.oauth.ways import Ways
 from funmagic.core import log as logs
+from funmagic.core.settings import Settings
 from funmagic.simulators.apple_tokens import CLIENT_ID
 
 FORGERIES: tuple[dict[str, Any], ...] = (
@@ -105,14 +109,17 @@ async def test_a_provider_in_trouble_signs_nobody_in(
     site: Site, journey: Journey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issuer = f"{journey.elsewhere.place.simulators.sign_in_url}/apple"
-    another = {"issuer": "https://evil.example", "jwks_uri": f"{issuer}/auth/keys"}
+    address = f"{issuer}/.well-known/openid-configuration"
+    async with httpx.AsyncClient() as client:
+        found = (await client.get(address)).json()
+    another = found | {"issuer": "https://evil.example"}
     monkeypatch.setattr(oidc, "FAILURE_REMEMBERED_S", 0.0)
     monkeypatch.setattr(oidc, "REMEMBERED_S", 0.0)
     faults: tuple[dict[str, Any], ...] = (
         {"at": "discovery", "status": 200, "body": another},
         {"at": "discovery", "status": 200, "body": {"issuer": issuer}},
-        {"at": "discovery", "status": 302, "headers": {"location": f"{issuer}/auth/keys"}},
-        {"at": "discovery", "status": 200, "body": "x" * ((1 << 20) + 1)},
+        {"at": "discovery", "status": 302, "headers": {"location": address}},
+        {"at": "discovery", "status": 200, "body": json.dumps(found) + " " * (1 << 20)},
     )
     async with site.browser() as browser:
         for fault in faults:
@@ -133,6 +140,33 @@ async def test_a_provider_in_trouble_signs_nobody_in(
         await journey.elsewhere.control("apple", "faults", at="token", delayS=30)
         kind, _ = trouble(await journey.whole(browser, "apple", "mia"))
         assert kind == "oauth_failed"
+
+
+async def test_a_discovery_document_cannot_lead_away_from_https(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = "https://accounts.example"
+    safe = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/keys",
+    }
+    challenge = Challenge("state", "nonce", "verifier", "https://here.example/callback")
+
+    async def address(document: dict[str, Any]) -> str:
+        async def read(*_: object) -> dict[str, Any]:
+            return document
+
+        monkeypatch.setattr(oidc, "read", read)
+        asked = oidc.Issuer(wire.Wire(settings), issuer, "client")
+        return await asked.address(challenge, scope="openid")
+
+    assert (await address(safe)).startswith(f"{issuer}/authorize?")
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+        for unsafe in ("http://accounts.example/x", "javascript:1", "//accounts.example/x", "", 1):
+            with pytest.raises(Failed):
+                await address(safe | {name: unsafe})
 
 
 async def test_apple_wants_our_own_signature(

@@ -225,7 +225,7 @@ async def _welcome(
         raise Expired("somebody else is signed in by now")
     async with resources.db.transaction() as session:
         if attempt.purpose == "link":
-            await service.connect(session, user.id, person)
+            await service.add(session, resources, user, person)
         else:
             await service.confirm(session, user.id, person)
             await sessions.authenticated_again(request, session)

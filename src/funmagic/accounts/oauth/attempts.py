@@ -33,10 +33,6 @@ MAX_STATE_CHARS: Final = 100
 FORGET_OLD = text("DELETE FROM oauth_attempts WHERE expires_at < now() - interval '1 day'")
 KEEP_ANSWER = text("""
     UPDATE oauth_attempts SET answer = :answer
-     WHERE id = :id AND answer IS NULL AND used_at IS NULL AND expires_at > now()
-""")
-FIND_OPEN = text("""
-    SELECT id FROM oauth_attempts
      WHERE state_hash = :state_hash AND provider = :provider
        AND answer IS NULL AND used_at IS NULL AND expires_at > now()
 """)
@@ -111,7 +107,6 @@ async def begin(
 ) -> Challenge:
     """Note that this browser is sent away, and what it must bring back."""
     await session.execute(FORGET_OLD)
-    attempt_id = new_id()
     challenge = Challenge(
         state=new_token(),
         nonce=new_token(),
@@ -119,15 +114,16 @@ async def begin(
         redirect_uri=redirect_uri,
         asks_again=purpose == "reauthenticate",
     )
+    state_hash = hash_token(challenge.state)
     session.add(
         OAuthAttempt(
-            id=attempt_id,
+            id=new_id(),
             provider=provider,
             purpose=purpose,
             user_id=user_id,
-            state_hash=hash_token(challenge.state),
+            state_hash=state_hash,
             browser_hash=hash_token(browser_token),
-            sealed=_seal(vault, attempt_id, "challenge", asdict(challenge)),
+            sealed=_seal(vault, state_hash.hex(), "challenge", asdict(challenge)),
             next_path=next_path,
             locale=locale,
             expires_at=now() + LIFETIME,
@@ -140,15 +136,16 @@ async def keep_answer(
     session: AsyncSession, vault: Vault, *, provider: str, state: str, form: Mapping[str, object]
 ) -> None:
     """Keep what a provider posted until the browser comes for it. The first one counts."""
-    values = {"state_hash": hash_token(state), "provider": provider}
-    attempt_id = await session.scalar(FIND_OPEN, values)
-    if attempt_id is None:
-        return
     answer = {name: form[name] for name in ANSWER_FIELDS if name in form}
     if any(not isinstance(value, str) or len(value) > MAX_FIELD_CHARS for value in answer.values()):
         answer = {"error": "malformed"}
-    sealed = _seal(vault, attempt_id, "answer", answer)
-    await session.execute(KEEP_ANSWER, {"id": attempt_id, "answer": sealed})
+    state_hash = hash_token(state)
+    values = {
+        "state_hash": state_hash,
+        "provider": provider,
+        "answer": _seal(vault, state_hash.hex(), "answer", answer),
+    }
+    await session.execute(KEEP_ANSWER, values)
 
 
 async def take(
@@ -167,8 +164,9 @@ async def take(
     """
     if browser_token is None:
         return None
+    state_hash = hash_token(state)
     values = {
-        "state_hash": hash_token(state),
+        "state_hash": state_hash,
         "provider": provider,
         "browser_hash": hash_token(browser_token),
         "is_posted": is_posted,
@@ -176,8 +174,8 @@ async def take(
     row = (await session.execute(TAKE, values)).one_or_none()
     if row is None:
         return None
-    challenge = Challenge(**_open(vault, row.id, "challenge", row.sealed))
-    answer = _open(vault, row.id, "answer", row.answer) if is_posted else {}
+    challenge = Challenge(**_open(vault, state_hash.hex(), "challenge", row.sealed))
+    answer = _open(vault, state_hash.hex(), "answer", row.answer) if is_posted else {}
     return Attempt(row.id, row.purpose, row.user_id, row.next_path, row.locale, challenge, answer)
 
 
@@ -194,7 +192,7 @@ async def keep_person(
     session: AsyncSession, vault: Vault, attempt_id: UUID, person: Person
 ) -> None:
     """Let an ended round trip remember whom it brought, until they have said where a mail goes."""
-    sealed = _seal(vault, attempt_id, "person", asdict(person))
+    sealed = _seal(vault, str(attempt_id), "person", asdict(person))
     expires_at = now() + WAITING_LIFETIME
     await session.execute(
         KEEP_PERSON, {"id": attempt_id, "answer": sealed, "expires_at": expires_at}
@@ -211,14 +209,14 @@ async def waiting(
     row = (await session.execute(FIND_WAITING, values)).one_or_none()
     if row is None:
         return None
-    person = Person(**_open(vault, attempt_id, "person", row.answer))
+    person = Person(**_open(vault, str(attempt_id), "person", row.answer))
     return Waiting(person, row.next_path, row.locale)
 
 
-def _seal(vault: Vault, attempt_id: UUID, what: str, value: Mapping[str, object]) -> bytes:
-    return vault.seal(json.dumps(value).encode(), context=f"oauth_attempts:{attempt_id}:{what}")
+def _seal(vault: Vault, of: str, what: str, value: Mapping[str, object]) -> bytes:
+    return vault.seal(json.dumps(value).encode(), context=f"oauth_attempts:{of}:{what}")
 
 
-def _open(vault: Vault, attempt_id: UUID, what: str, sealed: bytes) -> dict[str, Any]:
-    opened = json.loads(vault.open(sealed, context=f"oauth_attempts:{attempt_id}:{what}"))
+def _open(vault: Vault, of: str, what: str, sealed: bytes) -> dict[str, Any]:
+    opened = json.loads(vault.open(sealed, context=f"oauth_attempts:{of}:{what}"))
     return dict(opened)

@@ -58,8 +58,20 @@ async def arrive(session: AsyncSession, person: Person, *, locale: str) -> User 
     return await _open_account(session, person, email, locale)
 
 
-async def connect(session: AsyncSession, user_id: UUID, person: Person) -> None:
-    """Let ``person`` be a way into this account.
+async def add(session: AsyncSession, resources: Resources, user: User, person: Person) -> None:
+    """Connect ``person`` to the account of somebody signed in, who is told by mail.
+
+    Raises :class:`Taken`.
+    """
+    if not await connect(session, user.id, person):
+        return
+    url = f"{resources.settings.public_url}/{user.locale}/profile/security"
+    letter = mails.identity_connected_mail(user.email, url, user.locale, provider=person.provider)
+    await mails.tell(resources, session, letter, kind="identity_connected")
+
+
+async def connect(session: AsyncSession, user_id: UUID, person: Person) -> bool:
+    """Let ``person`` be a way into this account; False where they were one before.
 
     Raises :class:`Taken` where they are one into another, or another of the same provider is one
     into this.
@@ -74,8 +86,9 @@ async def connect(session: AsyncSession, user_id: UUID, person: Person) -> None:
     if (await session.execute(ADD, values)).one_or_none() is None:
         if await _use(session, person) != user_id:
             raise Taken("it or its like is connected already")
-        return
+        return False
     await _record(session, user_id, "identity.connected", person.provider)
+    return True
 
 
 async def confirm(session: AsyncSession, user_id: UUID, person: Person) -> None:
