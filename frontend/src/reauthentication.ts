@@ -66,6 +66,7 @@ function open(dialog: HTMLDialogElement): void {
   for (const way of dialog.querySelectorAll("a[data-elsewhere]")) {
     way.addEventListener("click", () => wait(dialog, "elsewhere"));
   }
+  (input ?? link)?.focus();
 }
 
 function wait(dialog: HTMLDialogElement, what: "mail" | "elsewhere"): void {

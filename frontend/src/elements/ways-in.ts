@@ -3,10 +3,10 @@
 export class WaysIn extends HTMLElement {
   connectedCallback(): void {
     this.querySelector("[data-tabs]")!.setAttribute("role", "tablist");
-    this.form.setAttribute("role", "tabpanel");
+    this.#panel.setAttribute("role", "tabpanel");
     for (const tab of this.#tabs) {
       tab.setAttribute("role", "tab");
-      tab.setAttribute("aria-controls", this.form.id);
+      tab.setAttribute("aria-controls", this.#panel.id);
       tab.removeAttribute("aria-current");
       tab.addEventListener("click", (event) => {
         event.preventDefault();
@@ -34,6 +34,10 @@ export class WaysIn extends HTMLElement {
     return this.querySelector("form")!;
   }
 
+  get #panel(): HTMLElement {
+    return this.querySelector<HTMLElement>("[data-panel]")!;
+  }
+
   get #tabs(): HTMLElement[] {
     return [...this.querySelectorAll<HTMLElement>("[data-tabs] > a")];
   }
@@ -46,7 +50,7 @@ export class WaysIn extends HTMLElement {
       const isShown = tab.dataset["way"] === way;
       tab.setAttribute("aria-selected", String(isShown));
       tab.tabIndex = isShown ? 0 : -1;
-      if (isShown) this.form.setAttribute("aria-labelledby", tab.id);
+      if (isShown) this.#panel.setAttribute("aria-labelledby", tab.id);
     }
   }
 
