@@ -64,7 +64,7 @@ async def look_after_people(resources: Resources) -> None:
     await each(
         partial(erasure.erase_due, resources),
         partial(exports.tidy, resources),
-        partial(avatars.sweep, resources),
+        partial(avatars.sweep_now_and_then, resources),
     )
 
 

@@ -24,6 +24,7 @@ from funmagic.core.ids import new_id
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing, StorageError, StoredObject
+from funmagic.jobs.schedule import is_turn
 from funmagic.toolkit import images
 from funmagic.toolkit.contract import InvalidInput
 
@@ -32,6 +33,7 @@ log = logger(__name__)
 SIDE_PX: Final = 512
 CONTENT_TYPE: Final = "image/webp"
 SWEEP_BATCH: Final = 100
+SWEEP_EVERY_S: Final = 600
 NO_SUCH_UPLOAD: Final = N_("We could not find this file.")
 
 USE_UP = text("""
@@ -104,6 +106,13 @@ async def sweep(resources: Resources) -> int:
     """Expire pictures that are nobody's for a day; returns how many. Safe to run twice."""
     async with resources.db.transaction() as session:
         return len((await session.scalars(EXPIRE_UNUSED, {"batch": SWEEP_BATCH})).all())
+
+
+async def sweep_now_and_then(resources: Resources) -> None:
+    """The same, but once in :data:`SWEEP_EVERY_S` for all workers together: it looks at everybody's
+    picture."""
+    if await is_turn(resources, "avatars-swept", SWEEP_EVERY_S):
+        await sweep(resources)
 
 
 async def _draw(resources: Resources, upload: Asset, picture: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from funmagic.core.http import OUTAGES
 from funmagic.core.log import logger
+from funmagic.core.resources import Resources
 
 log = logger(__name__)
 
@@ -47,6 +48,12 @@ async def each(*acts: Callable[[], Awaitable[object]]) -> None:
             log.warning("a round was cut short", error=repr(error))
         except Exception as error:  # whatever it is, the others still have to be done
             log.error("a round failed", exc_info=error)
+
+
+async def is_turn(resources: Resources, act: str, every_s: int) -> bool:
+    """Whether to do ``act`` now, where once in ``every_s`` is enough for all workers together."""
+    key = f"{resources.settings.queue_prefix}:{act}"
+    return bool(await resources.redis.set(key, "1", nx=True, ex=every_s))
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

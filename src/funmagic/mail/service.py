@@ -64,10 +64,6 @@ WAITING = text("SELECT id, attempts, kind, sealed FROM mails WHERE sealed IS NOT
 WITHDRAW = text("""
     UPDATE mails SET failed_at = now(), sealed = NULL WHERE id = :id AND sealed IS NOT NULL
 """)
-FORGET_ADDRESS = text("""
-    UPDATE mails SET last_error = ''
-     WHERE last_error <> '' AND position(:address IN lower(last_error)) > 0
-""")
 PURGE = text("""
     DELETE FROM mails
      WHERE id IN (SELECT id FROM mails
@@ -115,7 +111,7 @@ def unseal(vault: Vault, held: Claim) -> Mail:
 
 
 async def withdraw(session: AsyncSession, vault: Vault, address: str) -> None:
-    """Give up every mail to ``address`` that is not sent, and keep nothing that names it."""
+    """Give up every mail to ``address`` that is not sent. What is left of others names nobody."""
     waiting = await session.stream(WAITING)
     async for row in waiting:
         held = Claim(row.id, row.attempts, row.kind, row.sealed)
@@ -125,7 +121,6 @@ async def withdraw(session: AsyncSession, vault: Vault, address: str) -> None:
             is_theirs = False  # its own sender finds out
         if is_theirs:
             await session.execute(WITHDRAW, {"id": row.id})
-    await session.execute(FORGET_ADDRESS, {"address": address})
 
 
 async def note_sent(session: AsyncSession, held: Claim) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources
+from funmagic.jobs.schedule import is_turn
 
 log = logger(__name__)
 
@@ -56,6 +57,5 @@ async def expire(resources: Resources) -> int:
 
 async def expire_now_and_then(resources: Resources) -> None:
     """The same, but once in :data:`EVERY_S` for all workers together."""
-    key = f"{resources.settings.queue_prefix}:media-expired"
-    if await resources.redis.set(key, "1", nx=True, ex=EVERY_S):
+    if await is_turn(resources, "media-expired", EVERY_S):
         await expire(resources)
