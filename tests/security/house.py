@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
-from tests.security.rules import Access, Key, Rule, filled
+from tests.security.rules import EMAIL, Access, Key, Rule, filled
 
 from funmagic.accounts import keys
 from funmagic.accounts.models import User
@@ -105,7 +105,8 @@ class House:
             await self.resources.redis.flushall()  # nobody has asked too often yet
         given: dict[str, Any] = {"params": filled(rule.query, thing_id) or None}
         if rule.body is not None:
-            given["json"] = filled(rule.body, thing_id)
+            email = visitor.user.email if visitor.user else "nobody@example.com"
+            given["json"] = filled(filled(rule.body, thing_id), email, EMAIL)
         if rule.form is not None:
             given["data"] = filled(rule.form, thing_id)
         return await self._client.request(method, address, headers=sent, **given)

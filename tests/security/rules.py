@@ -18,6 +18,7 @@ Key = tuple[str, str]  # method, path: ("GET", "/api/tasks/{task_id}")
 Maker = Callable[["House", "Visitor"], Awaitable[str]]
 
 ID: Final = "{the id}"  # stands for the id of the owned thing, in a path, a query or a body
+EMAIL: Final = "{their address}"  # stands for the address of whoever asks
 ANY_KEY: Final = "any"  # in place of a scope: open to everybody, so no key is looked at
 LOCALE: Final = {"locale": "en"}
 
@@ -90,12 +91,12 @@ def routes_of(app: Litestar) -> set[Key]:
     }
 
 
-def filled(value: Any, thing_id: str) -> Any:
-    """``value`` with the id in its place, however deep."""
+def filled(value: Any, meant: str, stands: str = ID) -> Any:
+    """``value`` with what is meant in place of what stands for it, however deep."""
     if isinstance(value, str):
-        return value.replace(ID, thing_id)
+        return value.replace(stands, meant)
     if isinstance(value, Mapping):
-        return {name: filled(each, thing_id) for name, each in value.items()}
+        return {name: filled(each, meant, stands) for name, each in value.items()}
     if isinstance(value, list):
-        return [filled(each, thing_id) for each in value]
+        return [filled(each, meant, stands) for each in value]
     return value

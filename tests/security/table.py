@@ -11,6 +11,7 @@ from uuid import uuid4
 from tests.security import things
 from tests.security.rules import (
     ANY_KEY,
+    EMAIL,
     ID,
     LOCALE,
     Key,
@@ -76,10 +77,22 @@ TABLE: dict[Key, Rule] = {
         things.session, 204, path={"session_id": ID}
     ),
     ("POST", "/api/auth/reauthenticate/link"): people(202, body={}),
-    ("POST", "/api/auth/reauthenticate"): people(401, body=PASSWORD, otherwise={"anonymous": 401}),
+    ("POST", "/api/auth/reauthenticate"): people(
+        401, body={"password": "not theirs"}, otherwise={"anonymous": 401}
+    ),
     # oneself
     ("GET", "/api/me"): people(scope="profile:read"),
     ("PATCH", "/api/me"): people(body={"name": "Some Body"}),
+    ("DELETE", "/api/me"): people(body={"confirm": EMAIL}, is_fresh=True, is_last=True),
+    ("POST", "/api/me/restoration"): people(),
+    ("PUT", "/api/me/password"): people(204, body=PASSWORD, is_fresh=True),
+    ("DELETE", "/api/me/password"): people(204, is_fresh=True),
+    ("POST", "/api/me/email"): people(202, body={"email": "new@example.com"}, is_fresh=True),
+    ("POST", "/api/me/exports"): people(202),
+    ("GET", "/api/me/exports"): people(),
+    ("GET", "/api/me/exports/{export_id}/download"): owner(
+        things.export, 302, path={"export_id": ID}
+    ),
     ("GET", "/api/me/avatar"): people(404),
     ("PUT", "/api/me/avatar"): owner(things.avatar, body={"assetId": ID}),
     ("DELETE", "/api/me/avatar"): people(),
@@ -189,6 +202,10 @@ TABLE: dict[Key, Rule] = {
     ("GET", "/{locale}/dashboard/tools/new"): admins(path=LOCALE),
     ("GET", "/{locale}/dashboard/tools/{tool_id}"): admins(
         things.tool, path=LOCALE | {"tool_id": ID}
+    ),
+    ("GET", "/{locale}/dashboard/users"): admins(path=LOCALE),
+    ("GET", "/{locale}/dashboard/users/{user_id}"): admins(
+        things.person, path=LOCALE | {"user_id": ID}
     ),
     ("GET", "/{locale}/dashboard/providers"): admins(path=LOCALE),
     ("GET", "/{locale}/dashboard/providers/{key}"): admins(path=LOCALE | LOCAL),

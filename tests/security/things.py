@@ -26,6 +26,10 @@ ADD_IDENTITY = text("""
     INSERT INTO identities (id, user_id, provider, subject)
     VALUES (:id, :user_id, 'google', :subject)
 """)
+ADD_EXPORT = text("""
+    INSERT INTO data_exports (id, user_id, state, key, size_bytes, ready_at, expires_at)
+    VALUES (:id, :user_id, 'ready', 'exports/one', 10, now(), now() + interval '1 day')
+""")
 FIND_TOOL = text("SELECT id FROM tools WHERE slug = 'background-remove'")
 FIND_SESSION = text("SELECT id FROM sessions WHERE token_hash = :token_hash")
 
@@ -104,6 +108,13 @@ async def identity(house: House, visitor: Visitor) -> str:
             {"id": (made := new_id()), "subject": str(made), "user_id": _id_of(visitor)},
         )
     return "google"
+
+
+async def export(house: House, visitor: Visitor) -> str:
+    """A copy of the person's data, ready to be fetched."""
+    async with house.resources.db.transaction() as opened:
+        await opened.execute(ADD_EXPORT, {"id": (made := new_id()), "user_id": _id_of(visitor)})
+    return str(made)
 
 
 async def person(house: House, _: Visitor) -> str:
