@@ -34,19 +34,25 @@ FORGERIES: tuple[dict[str, Any], ...] = (
     {"claims": {"azp": "com.example.other"}},
     {"claims": {"iss": "https://appleid.apple.com"}},
     {"claims": {"iss": None}},
+    {"claims": {"iss": ["a list"]}},
     {"claims": {"exp": int(time.time()) - 3_600}},
     {"claims": {"exp": None}},
     {"claims": {"exp": "tomorrow"}},
+    {"claims": {"exp": True}},
+    {"claims": {"nonce": "ünïcödé"}},
+    {"claims": {"aud": {CLIENT_ID: True}}},
     {"claims": {"iat": int(time.time()) - 86_400}},
     {"claims": {"iat": int(time.time()) + 86_400}},
     {"claims": {"iat": None}},
     {"claims": {"sub": None}},
     {"claims": {"sub": ""}},
     {"claims": {"sub": "x" * 256}},
+    {"claims": {"sub": "001042\x00"}},
     {"header": {"alg": "none"}},
     {"header": {"alg": "HS256"}},
     {"header": {"alg": "PS256"}},
     {"header": {"kid": ["a", "list"]}},
+    {"header": {"crit": 1}},
 )
 
 
@@ -153,13 +159,14 @@ async def test_a_discovery_document_cannot_lead_away_from_https(
         "jwks_uri": f"{issuer}/keys",
     }
     challenge = Challenge("state", "nonce", "verifier", "https://here.example/callback")
+    own_wire = wire.Wire(settings)
 
     async def address(document: dict[str, Any]) -> str:
         async def read(*_: object) -> dict[str, Any]:
             return document
 
         monkeypatch.setattr(oidc, "read", read)
-        asked = oidc.Issuer(wire.Wire(settings), issuer, "client")
+        asked = oidc.Issuer(own_wire, issuer, "client")
         return await asked.address(challenge, scope="openid")
 
     assert (await address(safe)).startswith(f"{issuer}/authorize?")

@@ -100,9 +100,9 @@ def person(
     provider: str, *, subject: Any, email: Any, is_email_verified: bool, name: Any
 ) -> Person:
     """A person of what a provider said, which may be anything. Raises :class:`Failed`."""
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARS:
+    if not _is_plain(subject, MAX_SUBJECT_CHARS) or not subject.isascii():
         raise Failed("it names nobody")
-    if not isinstance(email, str) or not 0 < len(email) <= MAX_EMAIL_CHARS:
+    if not _is_plain(email, MAX_EMAIL_CHARS):
         email = None
     return Person(
         provider=provider,
@@ -111,6 +111,10 @@ def person(
         is_email_verified=is_email_verified and email is not None,
         name=plain(name, MAX_NAME_CHARS) if isinstance(name, str) else "",
     )
+
+
+def _is_plain(text: Any, length: int) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= length and text.isprintable()
 
 
 def plain(text: str, length: int) -> str:

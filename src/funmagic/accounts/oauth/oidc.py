@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import json
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -110,13 +109,13 @@ class Issuer:
         key = await self._key(_key_id(id_token))
         try:
             claims = jwt.decode(id_token, key, algorithms=[ALGORITHM]).claims
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:
             raise Failed(f"identity token: {type(error).__name__}") from None
         self._check(claims, challenge)
         return claims
 
     def _check(self, claims: Mapping[str, Any], challenge: Challenge) -> None:
-        if claims.get("iss") not in self._names:
+        if str(claims.get("iss")) not in self._names:
             raise Failed("identity token: another issuer")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
@@ -126,15 +125,12 @@ class Issuer:
         if claims.get("azp", alone) != self._client_id:
             raise Failed("identity token: given to somebody else")
         seconds = time.time()
-        if _instant(claims.get("exp")) <= seconds - LEEWAY_S:
+        if not _instant(claims.get("exp")) > seconds - LEEWAY_S:
             raise Failed("identity token: expired")
         age_s = seconds - _instant(claims.get("iat"))
         if not -LEEWAY_S <= age_s <= OLDEST_TOKEN_S + LEEWAY_S:
             raise Failed("identity token: not made just now")
-        nonce = claims.get("nonce")
-        if not isinstance(nonce, str) or not secrets.compare_digest(
-            nonce.encode(), challenge.nonce.encode()
-        ):
+        if claims.get("nonce") != challenge.nonce:
             raise Failed("identity token: made for another attempt")
 
     async def _key(self, key_id: str | None) -> RSAKey:
