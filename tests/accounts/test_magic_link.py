@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.mailbox import newest_mail, text_of, token_in
 
-from funmagic.accounts import service
+from funmagic.accounts import links, service
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import BROWSER_COOKIE, SESSION_COOKIE
 from funmagic.core.errors import Invalid
@@ -202,6 +202,9 @@ async def test_the_sixth_mail_to_one_address_has_to_wait(site: Site) -> None:
         ("/en/tools/background-remove?task=1", "/en/tools/background-remove?task=1"),
         ("/en/sign-in/confirm?token=secret", "/"),
         ("/zh/sign-in", "/"),
+        ("/en/reset-password?token=secret", "/"),
+        ("/en/verify-email?token=secret", "/"),
+        ("/en/keep-email", "/"),
         ("/en/sign-in-art", "/en/sign-in-art"),
         ("https://evil.example", "/"),
         ("//evil.example", "/"),
@@ -212,7 +215,7 @@ async def test_the_sixth_mail_to_one_address_has_to_wait(site: Site) -> None:
     ],
 )
 def test_the_way_back_stays_on_this_site(given: str | None, taken: str) -> None:
-    assert service.safe_next(given) == taken
+    assert links.safe_next(given) == taken
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts import keys, links, sessions
-from funmagic.accounts.links import ReadLink as ReadLink
-from funmagic.accounts.links import safe_next as safe_next
 from funmagic.accounts.mails import magic_link_mail
 from funmagic.accounts.models import User
 from funmagic.audit import service as audit

@@ -11,7 +11,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect, Template
 
-from funmagic.accounts import entrance, service
+from funmagic.accounts import entrance, links
 from funmagic.accounts.models import User
 from funmagic.core.errors import FunMagicError
 from funmagic.core.i18n import N_, translate
@@ -57,7 +57,7 @@ async def show_sign_in(
 ) -> Template | Redirect:
     """All ways in; who is signed in already goes on, unless something went wrong on the way."""
     known_locale(locale)
-    next_path = service.safe_next(request.query_params.get("next"))
+    next_path = links.safe_next(request.query_params.get("next"))
     if user_or_none is not None and not error:
         return led_on(next_path, locale)
     async with resources.db.transaction() as session:
@@ -78,7 +78,7 @@ async def come_in(
 ) -> Template | Redirect:
     """Mail the link and say so, for known and unknown addresses alike; or take the password."""
     known_locale(locale)
-    next_path = service.safe_next(data.next)
+    next_path = links.safe_next(data.next)
     way: Way = "password" if data.way == "password" else "link"
     page = page_of(request, None)
     try:
@@ -117,7 +117,7 @@ async def show_forgot_password(
     known_locale(locale)
     async with resources.db.transaction() as session:
         viewer = await viewer_of(session, user_or_none)
-    view = AskView(next_path=service.safe_next(request.query_params.get("next")))
+    view = AskView(next_path=links.safe_next(request.query_params.get("next")))
     return drawn(request, "pages/account/forgot_password.html", page_of(request, viewer), view)
 
 
@@ -141,7 +141,7 @@ def _asked(
 ) -> Template | Redirect:
     """A page for strangers; others go on."""
     known_locale(locale)
-    next_path = service.safe_next(request.query_params.get("next"))
+    next_path = links.safe_next(request.query_params.get("next"))
     if user is not None:
         return led_on(next_path, locale)
     attempt = request.query_params.get("attempt", "")[:100]
