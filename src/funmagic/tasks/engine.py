@@ -186,9 +186,7 @@ class Engine:
             raise Stopped(
                 Failure("unusable_result", unusable.reason), call_id, answered=result
             ) from unusable
-        stored = [
-            await storing.store(self._resources, task, call_id, output) for output in outputs
-        ]
+        stored = [await storing.store(self._resources, task, call_id, output) for output in outputs]
         lease.is_settling = True
         async with self._resources.db.transaction() as session:
             return await settlement.complete(
