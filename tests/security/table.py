@@ -93,7 +93,7 @@ TABLE: dict[Key, Rule] = {
     ("GET", "/api/me/exports/{export_id}/download"): owner(
         things.export, 302, path={"export_id": ID}
     ),
-    ("GET", "/api/me/avatar"): people(404),
+    ("GET", "/api/me/avatar"): people(404, scope="profile:read"),
     ("PUT", "/api/me/avatar"): owner(things.avatar, body={"assetId": ID}),
     ("DELETE", "/api/me/avatar"): people(),
     ("GET", "/api/me/keys"): people(),

@@ -24,7 +24,8 @@ from funmagic.core.resources import Resources
 from funmagic.core.settings import Settings
 
 COOKIES = (SESSION_COOKIE, BROWSER_COOKIE, DEVICE_COOKIE)
-OF_THE_SERVER = ("mail.log", "tests")  # the mail sink's own and ours
+# Not the product's own: the mail sink's, and a log of requests that `funmagic web` switches off.
+OF_THE_SERVER = ("mail.log", "uvicorn.access")
 
 
 def traces_of(secret: str) -> set[str]:
