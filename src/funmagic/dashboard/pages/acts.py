@@ -25,6 +25,8 @@ WORDS: Final = {
     "role.changed": (N_("Role changed"), "shield-check"),
     "account.deletion_asked": (N_("Deletion asked for"), "trash-2"),
     "account.deletion_cancelled": (N_("Deletion cancelled"), "undo-2"),
+    "account.claimed": (N_("Claimed by the owner of the address"), "shield-check"),
+    "export.asked": (N_("Copy of the data asked for"), "download"),
     "tool.created": (N_("Tool added"), "wand-sparkles"),
     "tool.saved": (N_("Tool saved"), "wand-sparkles"),
     "tool.switched": (N_("Tool switched"), "wand-sparkles"),
