@@ -7,10 +7,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
+from limits import parse
 from sqlalchemy import text
 from tests.accounts.oauth.journey import CROSS_SITE, NEXT, Journey, count, trouble, who
 from tests.conftest import Site
 
+from funmagic.accounts.oauth import api
 from funmagic.accounts.sessions import BROWSER_COOKIE
 
 AGE = text("UPDATE oauth_attempts SET expires_at = now() - interval '1 second'")
@@ -157,3 +159,18 @@ async def test_the_way_begins_here_and_leads_back_here(site: Site, journey: Jour
 
 def state_in(address: str) -> str:
     return parse_qs(urlsplit(address).query)["state"][0]
+
+
+@pytest.mark.hazard("U4")
+async def test_ways_and_mails_are_counted(
+    site: Site, journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site.browser() as browser:
+        path = await journey.whole(browser, "facebook", "gil")
+        body = {"attempt": parse_qs(urlsplit(path).query)["attempt"][0], "email": "gil@example.com"}
+        answers = [await browser.post("/api/auth/oauth/email", json=body) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+        monkeypatch.setattr(api, "STARTS", parse("2 per minute"))
+        answers = [await browser.get("/api/auth/oauth/google") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [303, 303, 429]
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 60
