@@ -62,6 +62,8 @@ async def test_a_copy_holds_all_that_is_ones_own_and_no_secret(
         await browser.put("/api/me/password", json={"password": "purple elephants sing"})
         picture = await upload(browser, astronaut, route="avatar")
         await browser.put("/api/me/avatar", json={"assetId": str(picture)})
+        # no upload is called so, but an archive must not depend on that
+        await change(resources, "UPDATE assets SET file_name = '../../C:\\photo.jpg'")
         asked = await browser.post("/api/me/exports")
         assert (asked.status_code, asked.json()["state"]) == (202, "pending")
         export_id = asked.json()["id"]
