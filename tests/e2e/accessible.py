@@ -38,3 +38,16 @@ def check(page: Page, where: str) -> None:
         for node in item["nodes"]
     ]
     assert not problems, f"{where}:\n" + "\n".join(problems)
+
+
+def check_looks(page: Page, where: str) -> None:
+    """The same on a small phone and at a desk, in the light and in the dark."""
+    before = page.viewport_size
+    for width, height in ((360, 740), (1280, 860)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            check(page, f"{where}, {width} px, {scheme}")
+    page.emulate_media(color_scheme="light")
+    if before:
+        page.set_viewport_size(before)

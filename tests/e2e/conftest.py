@@ -49,7 +49,7 @@ CHROMIUM_ARGUMENTS = [
 TOOL = "/tools/background-remove"
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
-LINK = re.compile(r"https?://\S+/sign-in/confirm\?token=\S+")
+LINK = re.compile(r"https?://\S+?/([a-z/-]+)\?token=[\w-]+")
 
 
 @dataclass
@@ -61,6 +61,7 @@ class Product:
     database_url: str
     start_worker: Callable[[], subprocess.Popen[bytes]]
     worker: subprocess.Popen[bytes]
+    opened: set[str] = field(default_factory=set)
 
     def kill_worker(self) -> None:
         """As the kernel does when memory runs out."""
@@ -81,16 +82,23 @@ class Product:
             self.worker.send_signal(signal.SIGCONT)
 
     def sign_in_link(self, email: str) -> str:
-        """The link of the newest mail to ``email``; waits until there is one."""
-        for _ in range(200):
-            mails = [path for path in self.maildir.glob("new/*") if email in path.read_text()]
-            if mails:
-                newest = max(mails, key=lambda path: path.stat().st_mtime_ns)
-                found = LINK.search(newest.read_text().replace("=\n", "").replace("=3D", "="))
-                assert found, newest.read_text()
-                return found.group()
+        """The newest sign-in link mailed to ``email``; waits until there is one."""
+        return self.mailed_link(email, "sign-in/confirm")
+
+    def mailed_link(self, email: str, page: str) -> str:
+        """The newest link to ``page`` mailed to ``email`` that nobody was given before; waits until
+        there is one."""
+        for _ in range(600):
+            for path in sorted(self.maildir.glob("new/*"), key=_written_at, reverse=True):
+                text = path.read_text()
+                if f"To: {email}" not in text:
+                    continue
+                for found in LINK.finditer(text.replace("=\n", "").replace("=3D", "=")):
+                    if found[1].endswith(page) and found[0] not in self.opened:
+                        self.opened.add(found[0])
+                        return found[0]
             time.sleep(0.05)
-        raise AssertionError(f"no mail to {email}")
+        raise AssertionError(f"no link to {page} for {email}")
 
     def set_credits(self, email: str, balance: int) -> None:
         """Correct an account through the ledger to exactly ``balance``."""
@@ -109,6 +117,10 @@ class Product:
         """Replace a tool's configuration, as an admin would."""
         self._write("UPDATE tools SET config = $2::jsonb WHERE slug = $1", slug, json.dumps(config))
 
+    def forget_proof(self, email: str) -> None:
+        """As if ``email`` had signed in everywhere an hour ago."""
+        self._write(FORGET_PROOF, email)
+
     def _write(self, statement: str, *values: Any) -> None:
         async def write() -> None:
             connection = await asyncpg.connect(self.database_url)
@@ -121,6 +133,10 @@ class Product:
 
 
 SET_CONFIG = "UPDATE tools SET config = jsonb_set(config, $2::text[], $3::jsonb) WHERE slug = $1"
+FORGET_PROOF = """
+    UPDATE sessions SET authenticated_at = now() - interval '1 hour'
+      FROM users WHERE users.id = user_id AND email = $1
+"""
 ADJUST = """
     SELECT credit_adjust(users.id, $2 - balance, false, $3, 'Set for a test', NULL, NULL, 'tests')
       FROM users JOIN credit_accounts ON user_id = users.id
@@ -264,6 +280,7 @@ def make_visitor(product: Product, chromium: Browser) -> Iterator[MakeVisitor]:
         height: int = 860,
         scheme: Any = "light",
         state: Any = None,
+        scripts: bool = True,
     ) -> Visitor:
         context = chromium.new_context(
             viewport={"width": width, "height": height},
@@ -271,6 +288,7 @@ def make_visitor(product: Product, chromium: Browser) -> Iterator[MakeVisitor]:
             locale={"en": "en-GB", "zh": "zh-CN"}[locale],
             storage_state=state,
             reduced_motion="reduce",
+            java_script_enabled=scripts,
         )
         visitor = Visitor(product, context, context.new_page(), locale)
         visitor.watch(visitor.page)
@@ -307,8 +325,12 @@ def _process(
             process.wait()
 
 
+def _written_at(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
 def _wait_until_up(url: str, log: Path) -> None:
-    for _ in range(300):
+    for _ in range(900):
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 if answer.status == 200:
