@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import text
+from tests.accounts.locks import until_somebody_waits
 from tests.conftest import MakeUser, Site
 
 from funmagic.accounts import roles
@@ -95,17 +96,19 @@ async def test_the_last_super_admin_cannot_go(make_user: MakeUser, resources: Re
     first = await make_user("root1@example.com", role="super_admin")
     second = await make_user("root2@example.com", role="super_admin")
 
-    async def leave(user: User) -> bool:
-        try:
-            async with resources.db.transaction() as session:
-                await roles.refuse_last(session, user)
-                leaving = text("UPDATE users SET deletion_due_at = now() WHERE id = :id")
-                await session.execute(leaving, {"id": user.id})
-        except Conflict:
-            return False
-        return True
+    async def leave(user: User) -> None:
+        async with resources.db.transaction() as session:
+            await roles.refuse_last(session, user)
 
-    assert sorted(await asyncio.gather(leave(first), leave(second))) == [False, True]
+    async with resources.db.transaction() as session:
+        await roles.refuse_last(session, first)
+        other = asyncio.create_task(leave(second))
+        await until_somebody_waits(session)
+        leaving = text("UPDATE users SET deletion_due_at = now() WHERE id = :id")
+        await session.execute(leaving, {"id": first.id})
+    with pytest.raises(Conflict) as refused:
+        await other
+    assert refused.value.type == "last_super_admin"
     async with resources.db.transaction() as session:
         await roles.refuse_last(session, await make_user("cy@example.com"))
         assert await roles.is_super_admin_there(session)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event, text
 from tests.accounts.conftest import PASSWORD, Door, MakeKeeper
+from tests.accounts.locks import until_somebody_waits
 from tests.conftest import MakeUser, Site
 from tests.mailbox import text_of
 
@@ -77,12 +78,7 @@ async def held_up(resources: Resources, *, waiters: int) -> AsyncIterator[None]:
     async with resources.db.transaction() as session:
         await session.execute(text("SELECT FROM sessions FOR UPDATE"))
         yield
-        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        for _ in range(5_000):
-            if (await session.scalar(waiting) or 0) >= waiters:
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("they do not wait")
+        await until_somebody_waits(session, waiters)
 
 
 def is_in(answer: httpx.Response) -> bool:
