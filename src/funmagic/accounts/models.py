@@ -104,6 +104,9 @@ class MailedLink(Base):
     __table_args__ = (
         Index(None, "expires_at"),
         Index(None, "user_id"),
+        Index(
+            "ix_mailed_links_reserved", "email", postgresql_where=text("purpose = 'keep_email'")
+        ),
         CheckConstraint(
             "purpose IN ('sign_in', 'confirm_account', 'reset_password', 'reauthenticate',"
             " 'change_email', 'keep_email', 'link_identity')",
