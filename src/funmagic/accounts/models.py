@@ -104,9 +104,7 @@ class MailedLink(Base):
     __table_args__ = (
         Index(None, "expires_at"),
         Index(None, "user_id"),
-        Index(
-            "ix_mailed_links_reserved", "email", postgresql_where=text("purpose = 'keep_email'")
-        ),
+        Index("ix_mailed_links_reserved", "email", postgresql_where=text("purpose = 'keep_email'")),
         CheckConstraint(
             "purpose IN ('sign_in', 'confirm_account', 'reset_password', 'reauthenticate',"
             " 'change_email', 'keep_email', 'link_identity')",
