@@ -41,7 +41,18 @@ async def test_pages_are_never_kept_by_shared_caches(site: Site) -> None:
 async def test_no_page_has_anything_inline(site: Site, make_user: MakeUser) -> None:
     """What the policy forbids would only show as a console error in somebody's browser."""
     async with site.browser(await make_user()) as browser:
-        for path in ("/en", "/en/tools/background-remove", "/en/credits", "/en/nowhere"):
+        for path in (
+            "/en",
+            "/en/tools/background-remove",
+            "/en/credits",
+            "/en/nowhere",
+            "/en/profile",
+            "/en/profile/security",
+            "/en/profile/keys",
+            "/en/profile/data",
+            "/en/reauthentication",
+            "/en/forgot-password",
+        ):
             text = (await browser.get(path)).text
             assert " style=" not in text, path
             assert "<style" not in text, path
@@ -107,6 +118,36 @@ async def test_next_never_leaves_the_site(site: Site, make_user: MakeUser, path:
     async with site.browser(await make_user()) as browser:
         answer = await browser.get("/en/sign-in", params={"next": path})
     assert answer.headers["location"] == "/en/"
+
+
+async def test_the_look_of_ones_account_is_in_the_page_itself(
+    site: Site, make_user: MakeUser
+) -> None:
+    """A script would come too late: the page would flash."""
+    async with site.browser(await make_user()) as browser:
+        await browser.patch("/api/me", json={"theme": "dark", "accent": "green"})
+        for path in ("/en", "/en/credits", "/en/tools/background-remove", "/en/profile/keys"):
+            tag = (await browser.get(path)).text.split("<html", 1)[1].split(">")[0]
+            for attribute in ('class="dark"', 'data-theme="dark"', 'data-accent="green"'):
+                assert attribute in tag, path
+    async with site.browser() as browser:
+        tag = (await browser.get("/en")).text.split("<html", 1)[1].split(">")[0]
+        assert "data-accent" not in tag
+
+
+async def test_the_sign_in_page_says_what_went_wrong_elsewhere(
+    site: Site, make_user: MakeUser
+) -> None:
+    query = {"next": "/en/credits", "error": "oauth_denied"}
+    async with site.browser() as browser:
+        text = (await browser.get("/en/sign-in", params=query)).text
+        assert "You did not go on there" in text
+        assert 'name="next" value="/en/credits"' in text
+        assert "Continue with" not in text  # no keys, no such way
+    async with site.browser(await make_user()) as browser:
+        text = (await browser.get("/en/sign-in", params=query)).text
+        assert "You did not go on there" in text
+        assert 'href="/en/credits" class="btn' in text
 
 
 async def test_a_built_file_comes_in_the_encoding_the_browser_takes(site: Site) -> None:
