@@ -26,6 +26,7 @@ from funmagic.assets import service as assets
 from funmagic.audit import service as audit
 from funmagic.core.clock import now
 from funmagic.core.ids import new_id
+from funmagic.core.mail import Mail
 from funmagic.core.resources import Resources
 from funmagic.core.storage import Storage, StorageError
 from funmagic.mail import service as mails
@@ -91,6 +92,17 @@ async def everything(resources: Resources) -> dict[str, list[str]]:
             query = text(f'SELECT (to_jsonb(t) - {moved})::text FROM "{table}" t')
             rows[table] = sorted(await session.scalars(query))
     return rows
+
+
+async def post_for_tomorrow(resources: Resources, to: str, *, kind: str) -> None:
+    """A mail that waits to be sent again."""
+    mail = Mail(to=to, subject="s", text="t", html="h")
+    async with resources.db.transaction() as session:
+        await mails.post(
+            session, resources.vault, mail, kind=kind, expires_at=now() + timedelta(days=3)
+        )
+        tomorrow = text("UPDATE mails SET due_at = now() + interval '1 day' WHERE kind = :kind")
+        await session.execute(tomorrow, {"kind": kind})
 
 
 async def all_mail_is_sent(resources: Resources) -> None:
@@ -234,6 +246,8 @@ async def test_an_erased_person_leaves_their_sums_and_nothing_else(
     )
 
     await days_pass(resources, 15)
+    await post_for_tomorrow(resources, user.email, kind="theirs")
+    await post_for_tomorrow(resources, "di@example.com", kind="another's")
     await asyncio.gather(*(erasure.erase_due(resources) for _ in range(3)))
     await newest_mail(maildir(resources), user.email)
     await rounds(resources)
@@ -249,6 +263,8 @@ async def test_an_erased_person_leaves_their_sums_and_nothing_else(
         assert (await session.execute(text("SELECT price_credits FROM tasks"))).scalars().all() == [
             5
         ]
+        waiting = text("SELECT kind FROM mails WHERE sealed IS NOT NULL")
+        assert (await session.scalars(waiting)).all() == ["another's"]
         for table in ("sessions", "api_keys", "identities", "devices", "mailed_links", "assets"):
             rows = text(f"SELECT count(*) FROM {table} WHERE user_id = :id")
             assert await session.scalar(rows, {"id": user.id}) == 0, table
