@@ -9,6 +9,8 @@ from typing import Literal
 from uuid import UUID
 
 import pytest
+from litestar import Litestar
+from litestar.plugins.jinja import JinjaTemplateEngine
 from pydantic import Field
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
@@ -229,7 +231,7 @@ async def test_without_runs_their_list_is_hidden(site: Site) -> None:
 
 
 @pytest.fixture
-def own_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, application: Litestar) -> None:
     """Figme with a page of its own, in its folder."""
     folder = tmp_path / "tools" / "figme"
     folder.mkdir(parents=True)
@@ -238,7 +240,10 @@ def own_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "{% block intro %}<h1>Our own {{ view.title }}</h1>{% endblock %}"
         "{% block aside %}{{ super() }}<p>And more.</p>{% endblock %}"
     )
-    monkeypatch.setattr(templates, "FOLDERS", (*templates.FOLDERS, tmp_path))
+    engine = application.template_engine
+    assert isinstance(engine, JinjaTemplateEngine)
+    folders = [*map(str, templates.FOLDERS), str(tmp_path)]
+    monkeypatch.setattr(engine.engine.loader, "searchpath", folders)
     own = dataclasses.replace(TOOL, template="page.html")
     monkeypatch.setattr(discovery, "tool", lambda key: own)
 
