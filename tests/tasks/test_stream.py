@@ -28,7 +28,7 @@ from funmagic.tasks.hub import EventHub, Watcher
 from funmagic.tasks.stream import TaskStream
 
 EVENTS = 60
-LISTENERS = 400
+LISTENERS = 200
 
 
 async def frames(response: httpx.Response) -> AsyncIterator[tuple[int | None, dict[str, Any]]]:
