@@ -158,7 +158,8 @@ def wanted(key: Key, rule: Rule, role: str) -> int:
 def told(answer: httpx.Response) -> str:
     """What an answer says, in short: an error's type, or a page's title."""
     if answer.headers.get("content-type", "").startswith("application/json"):
-        return str(answer.json().get("error", {}).get("type", ""))
+        error = answer.json().get("error") or {}
+        return str(error.get("type", ""))
     return answer.text.partition("<title>")[2].partition("</title>")[0].strip()
 
 
