@@ -67,6 +67,7 @@ def language_name(locale: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+@cache
 def browser_messages(locale: str, folder: str = "frontend/") -> Mapping[str, list[str]]:
     """The messages whose source lies below ``folder``, with all their forms, for the browser."""
     found: dict[str, list[str]] = {}
