@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 from sqlalchemy import text
@@ -63,6 +64,7 @@ class House:
         self._make_user, self._client = make_user, client
         self._numbers = itertools.count(1)
         self._regulars: dict[str, Visitor] = {}
+        self._programs: dict[tuple[UUID, tuple[str, ...]], Visitor] = {}
 
     async def visitor(self, role: str) -> Visitor:
         """A new person of this role, signed in."""
@@ -111,17 +113,18 @@ class House:
             given["data"] = filled(rule.form, thing_id)
         return await self._client.request(method, address, headers=sent, **given)
 
-    @asynccontextmanager
-    async def program(self, visitor: Visitor, *scopes: str) -> AsyncIterator[Visitor]:
-        """A program of this person's, with a key that is good for as long as this is open."""
+    async def program(self, visitor: Visitor, *scopes: str) -> Visitor:
+        """A program of this person's, with a key of these scopes."""
         assert visitor.user is not None
-        async with self.resources.db.transaction() as session:
-            made = await keys.create(
-                session, visitor.user.id, name="A program", scopes=scopes, lifetime=None
-            )
-        yield Visitor("program", visitor.user, key=made)
-        async with self.resources.db.transaction() as session:
-            await keys.revoke(session, visitor.user.id, made.row.id)
+        known = self._programs.get((visitor.user.id, scopes))
+        if known is None:
+            async with self.resources.db.transaction() as session:
+                made = await keys.create(
+                    session, visitor.user.id, name="A program", scopes=scopes, lifetime=None
+                )
+            known = Visitor("program", visitor.user, key=made)
+            self._programs[visitor.user.id, scopes] = known
+        return known
 
     async def prove(self, visitor: Visitor, *, ago: timedelta = timedelta()) -> None:
         """This person proved so long ago who they are."""

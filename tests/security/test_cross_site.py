@@ -97,10 +97,10 @@ async def test_authorization_stands_for_evidence_and_makes_the_cookie_nobodys(
             assert answer.status_code == 401
         signed_in = {"Sec-Fetch-Site": "same-origin"}
         assert (await browser.get("/api/me", headers=signed_in)).json()["name"] != "Mallory"
-        async with house.program(ada, "tasks:write") as program:
-            assert program.key is not None
-            asked = {"Authorization": f"Bearer {program.key.secret}"}
-            made = await browser.post("/api/tasks", json={"tool": "none"}, headers=asked)
+        program = await house.program(ada, "tasks:write")
+        assert program.key is not None
+        asked = {"Authorization": f"Bearer {program.key.secret}"}
+        made = await browser.post("/api/tasks", json={"tool": "none"}, headers=asked)
     assert (made.status_code, told(made)) == (404, "not_found"), "the key is heard"
 
 
