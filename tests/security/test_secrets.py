@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +32,14 @@ OF_THE_SERVER = ("mail.log", "uvicorn.access")
 def traces_of(secret: str) -> set[str]:
     """A secret in the forms in which it might lie about."""
     plain = secret.encode()
-    return {secret, quote(secret), plain.hex(), base64.b64encode(plain).decode().rstrip("=")[:-1]}
+    in_json = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        in_json,
+        quote(secret),
+        plain.hex(),
+        base64.b64encode(plain).decode().rstrip("=")[:-1],
+    }
 
 
 @dataclass
