@@ -185,6 +185,20 @@ async def test_a_stranger_locks_nobody_out_who_has_been_here_before(
 
 
 @pytest.mark.hazard("U4")
+@pytest.mark.parametrize("way", ["magic-link", "forgot-password"])
+async def test_a_stranger_keeps_nobody_from_their_mail_who_has_been_here_before(
+    door: Door, make_keeper: MakeKeeper, way: str
+) -> None:
+    await make_keeper(ADA)
+    async with door.site.browser() as owner, door.site.browser() as mallory:
+        assert (await door.log_in(owner, ADA, PASSWORD)).status_code == 200
+        assert (await owner.post("/api/auth/logout")).status_code == 204
+        asked = [await mallory.post(f"/api/auth/{way}", json={"email": ADA}) for _ in range(6)]
+        assert [answer.status_code for answer in asked] == [202] * 5 + [429]
+        assert (await owner.post(f"/api/auth/{way}", json={"email": ADA})).status_code == 202
+
+
+@pytest.mark.hazard("U4")
 async def test_every_counter_of_the_door_runs_out(door: Door) -> None:
     redis = door.site.resources.redis
     async with door.site.browser() as browser:

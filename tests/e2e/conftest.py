@@ -39,13 +39,10 @@ from playwright.sync_api import (
 from tests.conftest import TEMPLATE
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# 3D is drawn by software: no machine of ours has a graphics card.
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]
+# 3D is drawn by software, and nothing else is: what a graphics card would do for pages takes more
+# than twice the work without one.
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+DRAWING = "GL Driver Message"  # what the drawing software says of its own speed
 TOOL = "/tools/background-remove"
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -193,7 +190,7 @@ class Visitor:
         return [text for text in self.seen if not any(part in text for part in self.allowed)]
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and DRAWING not in message.text:
             self.seen.append(f"{message.type}: {message.text} ({message.location['url']})")
 
 

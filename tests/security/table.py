@@ -88,7 +88,7 @@ TABLE: dict[Key, Rule] = {
     ("PUT", "/api/me/password"): people(204, body=PASSWORD, is_fresh=True),
     ("DELETE", "/api/me/password"): people(204, is_fresh=True),
     ("POST", "/api/me/email"): people(202, body={"email": "new@example.com"}, is_fresh=True),
-    ("POST", "/api/me/exports"): people(202),
+    ("POST", "/api/me/exports"): people(202, is_fresh=True),
     ("GET", "/api/me/exports"): people(),
     ("GET", "/api/me/exports/{export_id}/download"): owner(
         things.export, 302, path={"export_id": ID}

@@ -87,15 +87,29 @@ async def test_by_https_every_cookie_is_sent_by_https_alone(
     ada = await make_keeper()
     async with at_https(application, settings) as browser:
         given = await sign_in_everywhere(browser, ada.email)
-        gone = attributes(await browser.post("/api/auth/logout"))[SESSION_COOKIE]
-        assert SESSION_COOKIE not in browser.cookies
-    assert set(given) == EVERY_COOKIE
+        gone = attributes(await browser.post("/api/auth/logout"))[f"__Host-{SESSION_COOKIE}"]
+        assert f"__Host-{SESSION_COOKIE}" not in browser.cookies
+    assert set(given) == {
+        LOCALE_COOKIE,
+        *(f"__Host-{name}" for name in EVERY_COOKIE - {LOCALE_COOKIE}),
+    }
     for name, said in given.items():
         assert {"secure", "samesite=lax", "path=/"} <= said, name
         assert not any(part.startswith("domain") for part in said), name
         assert ("httponly" in said) is (name != LOCALE_COOKIE), name
     # One that is taken away says as much as one that is given.
     assert {"max-age=0", "secure", "httponly", "samesite=lax", "path=/"} <= gone
+
+
+async def test_by_https_a_planted_cookie_without_the_hosts_mark_is_nobodys(
+    application: Litestar, settings: Settings, resources: Resources, make_user: MakeUser
+) -> None:
+    token = await Site(HTTPS, resources).session_of(await make_user())
+    async with at_https(application, settings) as browser:
+        planted = await browser.get("/api/auth/session", headers={"Cookie": f"fm_session={token}"})
+        ours = {"Cookie": f"__Host-fm_session={token}"}
+        assert planted.json() == {"user": None}
+        assert (await browser.get("/api/auth/session", headers=ours)).json()["user"]
 
 
 async def test_by_http_cookies_are_as_careful_as_they_can_be(

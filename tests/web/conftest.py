@@ -16,12 +16,7 @@ from funmagic.accounts.sessions import SESSION_COOKIE
 
 PATIENCE_MS = 30_000
 # 3D without a graphics card.
-ARGUMENTS = (
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-)
+ARGUMENTS = ("--no-sandbox", "--enable-unsafe-swiftshader")
 SignIn = Callable[[User], Awaitable[None]]
 
 

@@ -16,6 +16,9 @@ from funmagic.core.middleware import ASGIApp, Message, Receive, Scope, Send
 from funmagic.core.resources import Resources
 
 MAX_TOKEN_CHARS = 64
+# A browser takes a cookie of this name by https only, for this host alone and the whole of it: no
+# neighbouring host and no answer by http can plant one (RFC 6265bis, 4.1.3.2).
+HOST_PREFIX = "__Host-"
 COOKIES_KEY = "fm_set_cookies"
 
 
@@ -23,23 +26,33 @@ def presented(
     request: Request[Any, Any, Any], name: str, max_chars: int = MAX_TOKEN_CHARS
 ) -> str | None:
     """What the browser brought under this name, where it may be ours by its length."""
-    token = request.cookies.get(name)
+    token = request.cookies.get(_full(request, name))
     return token if token and len(token) <= max_chars else None
 
 
 def put(request: Request[Any, Any, Any], name: str, value: str, lifetime: timedelta) -> None:
     """Give the browser a cookie with the answer to this request; no lifetime takes it away."""
-    resources: Resources = request.app.state["resources"]
     cookie: SimpleCookie = SimpleCookie()
+    name = _full(request, name)
     cookie[name] = value
     cookie[name]["path"] = "/"
     cookie[name]["httponly"] = True
     cookie[name]["samesite"] = "Lax"
     cookie[name]["max-age"] = int(lifetime.total_seconds())
-    if resources.settings.secure_cookies:
+    if _is_secure(request):
         cookie[name]["secure"] = True
     waiting: dict[str, str] = request.scope["state"].setdefault(COOKIES_KEY, {})
     waiting[name] = cookie[name].OutputString()
+
+
+def _full(request: Request[Any, Any, Any], name: str) -> str:
+    """The cookie's name as browsers see it."""
+    return HOST_PREFIX + name if _is_secure(request) else name
+
+
+def _is_secure(request: Request[Any, Any, Any]) -> bool:
+    resources: Resources = request.app.state["resources"]
+    return resources.settings.secure_cookies
 
 
 class CookieWriter:

@@ -241,7 +241,10 @@ def wrong_credentials() -> Unauthenticated:
 
 async def _may_mail(request: AnyRequest, email: str) -> str:
     address = service.normal_email(email)
-    await _limits(request).count_mail(email=address, client=client_of(request))
+    async with _resources(request).db.transaction() as session:
+        user = await service.find(session, address)
+        is_known = await devices.is_known(request, session, user.id if user else new_id())
+    await _limits(request).count_mail(email=address, client=client_of(request), is_known=is_known)
     return address
 
 

@@ -13,7 +13,7 @@ from limits import parse
 
 from funmagic.core.limits import Limiter
 
-PER_EMAIL: Final = parse("5 per 15 minutes")
+PER_EMAIL: Final = (parse("5 per 15 minutes"), parse("30 per 1 day"))
 PER_ADDRESS: Final = parse("30 per 15 minutes")
 TRIES_PER_ACCOUNT: Final = (
     parse("5 per 1 minute"),
@@ -30,10 +30,14 @@ class SignInLimits:
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
 
-    async def count_mail(self, *, email: str, client: str) -> None:
-        """Count one mail somebody asks for. Raises :class:`TooManyRequests`."""
+    async def count_mail(self, *, email: str, client: str, is_known: bool = False) -> None:
+        """Count one mail somebody asks for; ``is_known`` as for a try.
+
+        Raises :class:`TooManyRequests`.
+        """
         await self._limiter.hit(PER_ADDRESS, "mail-client", client)
-        await self._limiter.hit(PER_EMAIL, "mail-email", email)
+        for window in PER_EMAIL:
+            await self._limiter.hit(window, "mail-known" if is_known else "mail-stranger", email)
 
     async def count_try(self, *, email: str, client: str, is_known: bool) -> None:
         """Count one password tried, before it is looked at: simultaneous ones cannot slip by.

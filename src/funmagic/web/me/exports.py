@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from funmagic.accounts import exports
+from funmagic.accounts.guards import recently_authenticated
 from funmagic.accounts.models import DataExport, User
 from funmagic.core.http import CamelModel
 from funmagic.core.paging import Page
@@ -44,12 +45,12 @@ class ExportView(CamelModel):
         )
 
 
-@post("/exports", status_code=202)
+@post("/exports", status_code=202, guards=[recently_authenticated])
 async def ask_export(
     user: NamedDependency[User], resources: NamedDependency[Resources]
 ) -> ExportView:
-    """Have a copy of all that is one's own made; a mail says when it is ready. One at a time, and
-    one a day."""
+    """Have a copy of all that is one's own made, on a fresh proof of who asks; a mail says when it
+    is ready. One at a time, and one a day."""
     async with resources.db.transaction() as session:
         return ExportView.of(await exports.ask(session, user.id))
 
