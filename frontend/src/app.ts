@@ -5,6 +5,7 @@ import "./elements/before-after";
 import "./elements/password-box";
 import { SignInDialog } from "./elements/sign-in-dialog";
 import { locale } from "./i18n";
+import { forgetAll } from "./kept-photo";
 import { showLocalTimes } from "./local-times";
 import { toast } from "./toast";
 
@@ -56,6 +57,7 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-s
   button.addEventListener("click", async () => {
     button.disabled = true;
     await api("POST", "/api/auth/logout").catch(() => undefined);
+    await forgetAll();
     location.assign(button.dataset["signOut"]!);
   });
 }

@@ -1,6 +1,7 @@
 // The chosen photos and choices, kept in this browser only, so that they are still there after
 // signing in.
 const LIFETIME_MS = 60 * 60 * 1000;
+const NAME = "funmagic";
 
 export interface Kept {
   files: Record<string, File>;
@@ -26,6 +27,11 @@ export async function forget(tool: string): Promise<void> {
   await run("readwrite", (store) => store.delete(tool)).catch(() => undefined);
 }
 
+// Whoever signs out leaves no photo behind.
+export function forgetAll(): Promise<unknown> {
+  return settled(indexedDB.deleteDatabase(NAME)).catch(() => undefined);
+}
+
 async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest): Promise<T> {
   const db = await settled(open());
   try {
@@ -36,7 +42,7 @@ async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) =>
 }
 
 function open(): IDBOpenDBRequest {
-  const request = indexedDB.open("funmagic", 1);
+  const request = indexedDB.open(NAME, 1);
   request.onupgradeneeded = () => request.result.createObjectStore("photos");
   return request;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
+from tests.mailbox import newest_mail, text_of
 
 from funmagic.accounts.keys import MAX_KEYS, SCOPES
 from funmagic.accounts.sessions import SESSION_COOKIE
@@ -65,6 +67,14 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(
         acts = (await session.execute(text("SELECT action, data FROM audit_log"))).all()
         assert [act.action for act in acts] == ["key.created"]
         assert secret not in str(acts)
+
+
+async def test_a_new_key_is_told_of_by_mail(ada: httpx.AsyncClient, maildir: Path) -> None:
+    key = await made(ada, name="My laptop")
+    mail = await newest_mail(maildir, "ada@example.com")
+    assert "My laptop" in text_of(mail)
+    assert "/en/profile/keys" in text_of(mail)
+    assert key["key"] not in str(mail)
 
 
 async def test_a_program_asks_for_what_a_person_does(site: Site, ada: httpx.AsyncClient) -> None:

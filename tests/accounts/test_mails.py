@@ -32,6 +32,7 @@ OTHERS: dict[str, Callable[[str, str, str], Mail]] = {
     "password_removed": partial(mails.password_changed_mail, is_removed=True),
     "new_sign_in": partial(mails.new_sign_in_mail, device="Firefox on <Linux>", at=AT),
     "identity_connected": partial(mails.identity_connected_mail, provider="apple"),
+    "key_created": partial(mails.key_created_mail, name="<CI>"),
     "deletion_asked": partial(mails.deletion_asked_mail, due_at=AT),
     "deletion_cancelled": mails.deletion_cancelled_mail,
     "deleted": lambda to, _url, locale: mails.deleted_mail(to, locale),

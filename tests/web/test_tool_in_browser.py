@@ -16,6 +16,7 @@ expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.browser
 
 PAGE = f"/en/tools/{FIGME}"
+DATABASES = "async () => (await indexedDB.databases()).map((each) => each.name)"
 STYLE = "[data-control=style]"
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 
@@ -61,6 +62,24 @@ async def test_photo_and_choice_are_kept_while_signing_in_then_run_stopped_and_r
     await page.get_by_role("button", name="Try again (20 credits)").click()
     await at_stage(page, "running")
     await expect(page.locator("[data-runs] li")).to_have_count(2)
+
+
+async def test_who_signs_out_leaves_no_photo_in_the_browser(
+    page: Page, sign_in: SignIn, make_user: MakeUser
+) -> None:
+    await page.goto(PAGE)
+    await choose_photo(page)
+    await page.click(f"{STYLE} label:has(input[value=pencil])")
+    await page.click("[data-ref=submit]")
+    await page.wait_for_selector("sign-in-dialog dialog[open] input")
+    await sign_in(await make_user())
+    await page.reload()
+    await expect(page.locator(f"{STYLE} input:checked")).to_have_value("pencil")
+    assert await page.evaluate(DATABASES) == ["funmagic"]
+    await page.locator("header details", has=page.locator("[data-sign-out]")).click()
+    await page.click("[data-sign-out]")
+    await page.wait_for_selector("a[data-sign-in]")
+    assert await page.evaluate(DATABASES) == []
 
 
 async def test_what_the_server_refuses_stands_beside_its_field_and_a_new_price_on_the_button(

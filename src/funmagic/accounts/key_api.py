@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
-from funmagic.accounts import keys
+from funmagic.accounts import keys, mails
 from funmagic.accounts.guards import recently_authenticated
 from funmagic.accounts.models import ApiKey, User
 from funmagic.core.http import CamelModel
@@ -71,12 +71,16 @@ async def list_keys(
 async def create_key(
     user: NamedDependency[User], resources: NamedDependency[Resources], data: JSONBody[NewKey]
 ) -> CreatedKeyView:
-    """Make a key. It can spend credits, so a session alone is not enough to make one."""
+    """Make a key. It can spend credits, so a session alone is not enough to make one, and a mail
+    tells of it."""
     lifetime = timedelta(days=data.expires_in_days) if data.expires_in_days else None
     async with resources.db.transaction() as session:
         made = await keys.create(
             session, user.id, name=data.name, scopes=data.scopes, lifetime=lifetime
         )
+        url = f"{resources.settings.public_url}/{user.locale}/profile/keys"
+        letter = mails.key_created_mail(user.email, url, user.locale, name=made.row.name)
+        await mails.tell(resources, session, letter, kind="key_created")
     return CreatedKeyView(**KeyView.of(made.row).model_dump(), key=made.secret)
 
 

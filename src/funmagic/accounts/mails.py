@@ -206,6 +206,23 @@ def identity_connected_mail(to: str, url: str, locale: str, *, provider: str) ->
     )
 
 
+def key_created_mail(to: str, url: str, locale: str, *, name: str) -> Mail:
+    """After a key for programs was made; ``url`` is where it can be revoked."""
+    return _mail(
+        to,
+        locale,
+        subject=N_("A new API key for your FunMagic account"),
+        words=(N_("The API key “{name}” was just made. Programs that have it act for you."),),
+        params={"name": name},
+        action=N_("See your API keys"),
+        url=url,
+        notes=(
+            N_("If this was you, there is nothing to do."),
+            N_("If this was not you, revoke it at once and sign all other devices out."),
+        ),
+    )
+
+
 def reauthenticate_mail(to: str, url: str, locale: str) -> Mail:
     """To somebody signed in who must show once more who they are."""
     return _mail(
