@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Page
 
@@ -13,6 +14,8 @@ RULES = {
 }
 
 
+Scheme = Literal["light", "dark"]
+LOOKS: tuple[tuple[int, int, Scheme], ...] = ((360, 740, "light"), (1280, 860, "dark"))
 # What fades is judged when it has faded.
 SETTLED = """() => Promise.race([
   Promise.all(
@@ -26,11 +29,9 @@ SETTLED = """() => Promise.race([
 
 def check(page: Page, where: str) -> None:
     """No sideways scrolling, no accessibility complaint."""
-    page.evaluate("document.fonts.ready")
-    page.evaluate(SETTLED)
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 0, f"{where}: {overflow} px too wide"
-    page.evaluate(f"{AXE.read_text()};0")
+    check_fit(page, where)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(f"{AXE.read_text()};0")
     found = page.evaluate("rules => axe.run(document, rules)", RULES)
     problems = [
         f"{item['id']}: {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
@@ -40,14 +41,21 @@ def check(page: Page, where: str) -> None:
     assert not problems, f"{where}:\n" + "\n".join(problems)
 
 
+def check_fit(page: Page, where: str) -> None:
+    """No sideways scrolling, once everything stands still."""
+    page.evaluate("document.fonts.ready")
+    page.evaluate(SETTLED)
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0, f"{where}: {overflow} px too wide"
+
+
 def check_looks(page: Page, where: str) -> None:
-    """The same on a small phone and at a desk, in the light and in the dark."""
+    """The same on a small phone in the light and at a desk in the dark."""
     before = page.viewport_size
-    for width, height in ((360, 740), (1280, 860)):
+    for width, height, scheme in LOOKS:
         page.set_viewport_size({"width": width, "height": height})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            check(page, f"{where}, {width} px, {scheme}")
+        page.emulate_media(color_scheme=scheme)
+        check(page, f"{where}, {width} px, {scheme}")
     page.emulate_media(color_scheme="light")
     if before:
         page.set_viewport_size(before)

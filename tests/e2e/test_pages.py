@@ -31,9 +31,16 @@ def signed_in(product: Product, chromium: Browser) -> Iterator[Any]:
     context.close()
 
 
-@pytest.mark.parametrize("locale", ["en", "zh"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+# Each two of size, scheme and language meet once.
+@pytest.mark.parametrize(
+    ("size", "scheme", "locale"),
+    [
+        ("desk", "dark", "en"),
+        ("phone", "dark", "zh"),
+        ("phone", "light", "en"),
+        ("desk", "light", "zh"),
+    ],
+)
 def test_pages_fit_and_are_accessible(
     make_visitor: MakeVisitor, signed_in: Any, size: str, scheme: str, locale: str
 ) -> None:
@@ -56,7 +63,7 @@ def test_pages_fit_and_are_accessible(
         ada.goto(path)
         check(ada.page, f"{locale}{path}, signed in")
     expect(ada.page.locator("tool-executor")).to_have_attribute("data-stage", "completed")
-    if (scheme, locale) == ("dark", "en"):
+    if locale == "en":
         pictures.take(ada.page, "phone" if size == "phone" else "dark")
     ada.page.goto(f"{ada.product.url}/dev/inbox?lang={locale}")
     check(ada.page, f"{locale} inbox")
