@@ -46,27 +46,17 @@ from funmagic.migrations import runner
 
 HERE = Path(__file__).parent
 PHOTOS = HERE / "photos"
-LONG = {"test_guides.py", "test_tool_in_browser.py", "test_tool_runs.py", "test_crashes.py"}
-SPREAD = {"test_kills.py", "test_two_steps.py"}
+LONG = {
+    *("test_guides.py", "test_histories.py", "test_kills.py", "test_properties.py"),
+    *("test_tool_in_browser.py", "test_tool_runs.py", "test_two_steps.py"),
+}
 TEMPLATE = "funmagic_template"
 MakeUser = Callable[..., Awaitable[User]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together, in one process with its servers; the longest files come first.
-
-    But the long rows of tests that mostly wait come last and one by one, to whoever is free.
-    """
-    items.sort(key=lambda item: _place_in_line(item.path))
-    for item in items:
-        if item.path.name not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
-
-
-def _place_in_line(path: Path) -> int:
-    if path.name in SPREAD:
-        return 2
-    return 0 if path.parent.name == "e2e" or path.name in LONG else 1
+    """The longest files come first, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: item.path.parent.name != "e2e" and item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 
 #: Times the books were compared with the model's, each after one call or after two at once.
-ALONE_STEPS = rounds(48_000, 960_000)
+ALONE_STEPS = rounds(20_000, 960_000)
 RACING_STEPS = rounds(2_000, 40_000)
 
 

@@ -91,7 +91,8 @@ class Product:
                 if f"To: {email}" not in text:
                     continue
                 for found in LINK.finditer(text.replace("=\n", "").replace("=3D", "=")):
-                    if found[1].endswith(page) and found[0] not in self.opened:
+                    is_ours = found[0].startswith(self.url)  # products share the mail server
+                    if is_ours and found[1].endswith(page) and found[0] not in self.opened:
                         self.opened.add(found[0])
                         return found[0]
             time.sleep(0.05)

@@ -190,7 +190,7 @@ def test_a_customer_draws_leaves_returns_and_makes_it_3d(
     page = customer(visitor, "figurine@example.org")
     check(page, "figme, idle")
     pictures.take(page, "figme")
-    openai.pace(work_s=6)
+    openai.pace(work_s=15)  # time to leave and to look from elsewhere, on slow machines too
     draw(visitor, "Watercolour")
     unfinished = page.locator("[data-ref=unfinished]")
     expect(unfinished).to_be_visible()

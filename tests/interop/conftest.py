@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from litestar import Litestar
 from playwright.async_api import Browser, Page, async_playwright
 from tests import conftest as stage
 from tests.conftest import Site
@@ -21,7 +22,7 @@ from tests.e2e.conftest import CHROMIUM_NAMES
 
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
-from funmagic.app import build
+from funmagic.app import with_layers
 from funmagic.core.middleware import ASGIApp, Receive, Scope, SecurityHeaders, Send
 from funmagic.core.settings import Settings
 
@@ -71,8 +72,8 @@ def with_page(monkeypatch: pytest.MonkeyPatch, upload_script: Path) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": path.read_bytes(), "more_body": False})
 
-    def build_with_page(settings: Settings) -> ASGIApp:
-        app = build(settings)
+    def with_page_too(inner: Litestar, settings: Settings) -> ASGIApp:
+        app = with_layers(inner, settings)
         page = SecurityHeaders(serve, storage_origin=settings.storage_origin, https=False)
 
         async def either(scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +81,7 @@ def with_page(monkeypatch: pytest.MonkeyPatch, upload_script: Path) -> None:
 
         return either
 
-    monkeypatch.setattr(stage, "build", build_with_page)
+    monkeypatch.setattr(stage, "with_layers", with_page_too)
 
 
 @pytest.fixture(scope="package")

@@ -185,7 +185,7 @@ async def test_leaving_ends_every_way_in_but_signing_in_again_and_that_way_back_
         async with httpx.AsyncClient(base_url=site.url) as program:
             me = await program.get("/api/me", headers={"Authorization": f"Bearer {key}"})
         assert me.status_code == 401
-    mail = await newest_mail(maildir(resources), email)
+    mail = await newest_mail(maildir(resources), email, mails=2)
     assert "/en/profile/data" in text_of(mail)
 
     async with site.browser(bo) as browser:
@@ -201,8 +201,8 @@ async def test_leaving_ends_every_way_in_but_signing_in_again_and_that_way_back_
         await days_pass(resources, 3)
         await rounds(resources)
         assert (await browser.get("/api/me")).json()["email"] == email
-    await newest_mail(maildir(resources), email, mails=2)
-    assert len(mails_to(maildir(resources), email)) == 2, "told once of each"
+    await newest_mail(maildir(resources), email, mails=3)
+    assert len(mails_to(maildir(resources), email)) == 3, "told once of the key and of each act"
     async with site.browser() as nobody:
         assert (await leave(nobody, email)).status_code == 401
         assert (await nobody.post("/api/me/restoration")).status_code == 401
