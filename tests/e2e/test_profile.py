@@ -89,7 +89,8 @@ def test_a_password_is_changed_after_a_proof_and_other_browsers_are_signed_out(
 
     elsewhere.sign_in(email)
     page.get_by_label("New password").fill(PASSWORD)
-    page.get_by_role("button", name="Set", exact=True).click()
+    with page.expect_response("**/api/me/password"):
+        page.get_by_role("button", name="Set", exact=True).click()
     expect(page.locator("#password")).to_contain_text("You have a password.")
     assert elsewhere.api("/api/auth/session")["user"] is None
 
@@ -108,7 +109,8 @@ def test_a_password_is_changed_after_a_proof_and_other_browsers_are_signed_out(
     expect(dialog).to_be_hidden()
 
     page.get_by_role("button", name="Remove the password").click()
-    page.locator("#confirm").get_by_role("button", name="Remove").click()
+    with page.expect_response("**/api/me/password"):
+        page.locator("#confirm").get_by_role("button", name="Remove").click()
     expect(page.locator("#password")).to_contain_text("You have no password.")
     assert not here.api("/api/me")["hasPassword"]
 
