@@ -19,9 +19,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,9 @@ class Visitor:
     def choose(self, photo: Path) -> None:
         """Pick a photo in the file dialog."""
         self.page.set_input_files("image-picker input[type=file]", photo)
+        self.page.wait_for_selector(
+            "image-picker[data-filled], [data-ref=complaint]:visible, [data-complaint]:visible"
+        )
 
     def wait_for_stage(self, stage: str) -> None:
         """Until the tool's page shows ``stage``."""
@@ -185,6 +188,13 @@ class Visitor:
         page.on("pageerror", lambda error: self.seen.append(f"exception: {error}"))
         page.set_default_timeout(PATIENCE_MS)
         return page
+
+    def tell(self) -> None:
+        """Print what is on this person's pages, for whoever reads why a test failed."""
+        for page in self.context.pages:
+            with suppress(Exception):
+                sys.stderr.write(f"— {page.url}\n{page.inner_text('body', timeout=2000)[:3000]}")
+        sys.stderr.write("\n".join(self.seen))
 
     def complaints(self) -> list[str]:
         """What was noted and is not allowed in this test."""
@@ -266,8 +276,24 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether a test failed, so that its visitors tell what they saw."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def make_visitor(product: Product, chromium: Browser) -> Iterator[MakeVisitor]:
+def make_visitor(
+    request: pytest.FixtureRequest, product: Product, chromium: Browser
+) -> Iterator[MakeVisitor]:
     """Send a visitor; at the end nothing may have been complained about."""
     visitors: list[Visitor] = []
 
@@ -296,6 +322,8 @@ def make_visitor(product: Product, chromium: Browser) -> Iterator[MakeVisitor]:
     yield make
     complaints = [text for visitor in visitors for text in visitor.complaints()]
     for visitor in visitors:
+        if request.node.stash.get(FAILED, False):
+            visitor.tell()
         visitor.context.close()
     assert not complaints, "\n".join(complaints)
 

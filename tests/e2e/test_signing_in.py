@@ -85,6 +85,9 @@ def test_the_development_inbox_shows_the_mail_and_its_link_works(visitor: Visito
     visitor.page.fill("main input[name=email]", "inbox@example.org")
     visitor.page.click("main form button[type=submit]")
     visitor.page.wait_for_selector("main strong")
+    visitor.product.sign_in_link(
+        "inbox@example.org"
+    )  # mails are sent by the worker, a moment later
     visitor.page.goto(f"{visitor.product.url}/dev/inbox")
     visitor.page.click("main a:has-text('inbox@example.org') >> nth=0")
     visitor.page.click("article a")

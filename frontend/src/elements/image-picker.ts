@@ -15,10 +15,7 @@ export class ImagePicker extends HTMLElement {
   #url = "";
 
   connectedCallback(): void {
-    this.input.addEventListener("change", () => {
-      void this.choose(this.input.files?.[0]);
-      this.input.value = "";
-    });
+    this.input.addEventListener("change", () => this.#take());
     for (const type of ["dragenter", "dragover"]) {
       this.addEventListener(type, (event) => {
         event.preventDefault();
@@ -32,6 +29,8 @@ export class ImagePicker extends HTMLElement {
       event.preventDefault();
       void this.choose(event.dataTransfer?.files[0]);
     });
+    // What was chosen on a slow line, before this code was there.
+    if (this.input.files?.length) this.#take();
   }
 
   get input(): HTMLInputElement {
@@ -75,6 +74,11 @@ export class ImagePicker extends HTMLElement {
     this.dispatchEvent(new CustomEvent("image-chosen", { bubbles: true }));
   }
 
+  #take(): void {
+    void this.choose(this.input.files?.[0]);
+    this.input.value = "";
+  }
+
   async #reasonAgainst(file: File): Promise<string> {
     if (file.size > this.maxBytes) {
       return t("This file is {size}. The largest we take is {limit}.", {
@@ -103,17 +107,14 @@ export function megabytes(bytes: number): string {
   return `${value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: value < 10 ? 1 : 0 })} ${unit}`;
 }
 
+// Off the page's own frames: an image element's decode() waits for a frame, which a page in the
+// background does not get.
 async function decodes(file: File): Promise<boolean> {
-  const image = new Image();
-  const url = URL.createObjectURL(file);
   try {
-    image.src = url;
-    await image.decode();
-    return image.naturalWidth > 0;
+    (await createImageBitmap(file)).close();
+    return true;
   } catch {
     return false;
-  } finally {
-    URL.revokeObjectURL(url);
   }
 }
 
