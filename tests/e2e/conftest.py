@@ -46,6 +46,17 @@ DRAWING = "GL Driver Message"  # what the drawing software says of its own speed
 TOOL = "/tools/background-remove"
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
+BROWSER_LOCALES = {
+    "en": "en-GB",
+    "zh": "zh-CN",
+    "ja": "ja-JP",
+    "fr": "fr-FR",
+    "es": "es-ES",
+    "pt": "pt-BR",
+    "de": "de-DE",
+    "vi": "vi-VN",
+    "ko": "ko-KR",
+}
 LINK = re.compile(r"https?://\S+?/([a-z/-]+)\?token=[\w-]+")
 
 
@@ -309,7 +320,7 @@ def make_visitor(
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
-            locale={"en": "en-GB", "zh": "zh-CN"}[locale],
+            locale=BROWSER_LOCALES[locale],
             storage_state=state,
             reduced_motion="reduce",
             java_script_enabled=scripts,
