@@ -22,7 +22,7 @@ from babel.plural import PluralRule
 DEFAULT_LOCALE = "en"
 CATALOGS_DIR = Path(__file__).parent.parent / "locales"
 # In the order the language switch shows them.
-LOCALES: tuple[str, ...] = ("en", "zh")
+LOCALES: tuple[str, ...] = ("en", "zh", "ja", "fr", "es", "pt", "de", "vi", "ko")
 
 
 def N_(message: str) -> str:

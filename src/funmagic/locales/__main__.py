@@ -1,5 +1,7 @@
 """Bring the catalogs up to date with the sources, in a checkout: ``python -m funmagic.locales``.
 
+Locales can be named (``python -m funmagic.locales de fr``); without, all are brought up to date.
+
 Messages come from Python (``N_``), templates (``_``, ``ngettext``, ``trans``) and the browser's
 TypeScript (``t``, ``tn``). Translations stay, messages no source has any more go, new ones wait
 empty; then every message without a translation is named and the exit status is 1.
@@ -25,6 +27,8 @@ PYTHON_KEYWORDS: Keywords = {"N_": None, "ntranslate": (2, 3)}
 BROWSER_KEYWORDS: Keywords = {"t": None, "tn": (1, 2)}
 TEMPLATE_KEYWORDS: Keywords = {"_": None, "ngettext": (1, 2)}
 HEADER = "# Translations of FunMagic."
+# Babel's table has the plural of Portugal; Unicode's (CLDR) counts 0 with 1, as Brazil does.
+PLURAL_FORMS = {"pt": "nplurals=2; plural=(n > 1);"}
 
 
 def sources() -> Iterator[tuple[Path, str, Keywords]]:
@@ -79,7 +83,10 @@ def stored(locale: str) -> Catalog:
     """The catalog on disk, or an empty one for a new locale."""
     path = CATALOGS_DIR / f"{locale}.po"
     if not path.exists():
-        return Catalog(locale=locale, project="FunMagic", charset="utf-8")
+        catalog = Catalog(locale=locale, project="FunMagic", charset="utf-8")
+        if locale in PLURAL_FORMS:
+            catalog.mime_headers = [("Plural-Forms", PLURAL_FORMS[locale])]
+        return catalog
     with path.open("rb") as file:
         return read_po(file, locale=locale)
 
@@ -126,10 +133,10 @@ def _has(message: object, name: str) -> bool:
     return any(file == name for file, _ in getattr(message, "locations", []))
 
 
-def main() -> int:
+def main(*locales: str) -> int:
     template = extract()
     missing = 0
-    for locale in LOCALES:
+    for locale in locales or LOCALES:
         catalog = updated(locale, template)
         (CATALOGS_DIR / f"{locale}.po").write_text(as_text(catalog), encoding="utf-8")
         for message in untranslated(catalog):
@@ -139,4 +146,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
