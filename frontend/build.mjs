@@ -1,5 +1,5 @@
 // Builds everything a browser loads into src/funmagic/web/static/dist, named by content:
-// scripts and styles by esbuild and Tailwind, pictures and the font as they are, icons as JSON for
+// scripts and styles by esbuild and Tailwind, pictures and fonts as they are, icons as JSON for
 // the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -94,8 +94,10 @@ async function buildStyles() {
   const output = join(scratch, "app.css");
   const compiler = await compile(readFileSync(input, "utf8"), { base: dirname(input), loadStylesheet });
   writeFileSync(output, compiler.build([...classNames()]));
-  const font = join(modules, "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2");
-  cpSync(font, join(scratch, "inter-latin.woff2"));
+  for (const part of ["latin", "latin-ext", "vietnamese"]) {
+    const font = join(modules, `@fontsource-variable/inter/files/inter-${part}-wght-normal.woff2`);
+    cpSync(font, join(scratch, `inter-${part}.woff2`));
+  }
   await remember(
     esbuild.build({
       entryPoints: [output],
