@@ -4,7 +4,7 @@ import { type ApiError, api } from "./api";
 import "./elements/before-after";
 import "./elements/password-box";
 import { SignInDialog } from "./elements/sign-in-dialog";
-import { locale } from "./i18n";
+import { inDigits } from "./i18n";
 import { forgetAll } from "./kept-photo";
 import { showLocalTimes } from "./local-times";
 import { toast } from "./toast";
@@ -80,6 +80,6 @@ showLocalTimes(document);
 document.addEventListener("fm-credits", (event) => {
   const available = (event as CustomEvent<number>).detail;
   for (const place of document.querySelectorAll("[data-available]")) {
-    place.textContent = available.toLocaleString(locale);
+    place.textContent = inDigits(available);
   }
 });

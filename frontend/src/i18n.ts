@@ -14,7 +14,12 @@ export function t(message: string, params: Params = {}): string {
 export function tn(singular: string, other: string, number: number, params: Params = {}): string {
   const forms = catalog[singular] ?? [singular, other];
   const form = plural.select(number) === "one" ? 0 : forms.length - 1;
-  return fill(forms[form] ?? other, { number: number.toLocaleString(locale), ...params });
+  return fill(forms[form] ?? other, { number: inDigits(number), ...params });
+}
+
+/** A number as the server writes it: with its thousands marked off, however few there are. */
+export function inDigits(number: number): string {
+  return number.toLocaleString(locale, { useGrouping: "always" });
 }
 
 function fill(text: string, params: Params): string {

@@ -1,10 +1,10 @@
-// Times as the server wrote them (UTC), in the reader's own time zone.
+// Times as the server wrote them (UTC), in the reader's own time zone; days and spans stay.
 import { locale } from "./i18n";
 
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 export function showLocalTimes(root: ParentNode): void {
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-as-it-is])")) {
     time.textContent = moment.format(new Date(time.getAttribute("datetime")!));
   }
 }

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Final
 
-from babel.dates import format_datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.core import formats
 from funmagic.core.clock import now
 from funmagic.core.i18n import N_, translate
 from funmagic.core.mail import Mail
@@ -301,7 +301,7 @@ async def tell(resources: Resources, session: AsyncSession, mail: Mail, *, kind:
 
 def time_of(at: datetime, locale: str) -> str:
     """An instant in words of ``locale``, in UTC and saying so: a mail does not know a place."""
-    return f"{format_datetime(at.astimezone(UTC), 'medium', locale=locale)} UTC"
+    return f"{formats.moment(at.astimezone(UTC), locale)} UTC"
 
 
 def _mail(

@@ -50,14 +50,46 @@ def ntranslate(locale: str, singular: str, plural: str, number: int, **params: s
     return _fill(text, {"number": format_decimal(number, locale=locale), **params})
 
 
+def in_locale(
+    locale: str, translations: Mapping[str, Mapping[str, str]], field: str, english: str
+) -> str:
+    """A stored text in the words of ``locale``.
+
+    ``translations`` are a row's own, by locale and field; what they lack is said as the catalogs
+    say the same English, and else in English.
+    """
+    return translations.get(locale, {}).get(field) or translate(locale, english)
+
+
+def in_all_locales(**texts: str) -> dict[str, dict[str, str]]:
+    """The catalogs' words for ``texts`` (field: English message), by locale and field.
+
+    English itself is left out, and so is what a catalog lacks.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for locale in LOCALES:
+        known = _messages(locale).singular
+        words = {name: known[text] for name, text in texts.items() if known.get(text, text) != text}
+        if locale != DEFAULT_LOCALE and words:
+            found[locale] = words
+    return found
+
+
 def negotiate(chosen: str | None, accept_language: str) -> str:
-    """The locale to speak: the one ``chosen`` before, else the best of ``Accept-Language``."""
+    """The locale to speak: the one ``chosen`` before, else the best of ``Accept-Language``.
+
+    A region's language is the language (``pt-BR``, ``zh-TW``). ``*`` is any language that is not
+    refused (``q=0``), English before others.
+    """
     if chosen in LOCALES:
         return chosen
-    for language in _by_preference(accept_language):
-        tag = language.split("-")[0].lower()
-        if tag in LOCALES:
-            return tag
+    wanted, refused = _by_preference(accept_language)
+    for tag in wanted:
+        language = tag.split("-")[0]
+        if language in LOCALES and language not in refused:
+            return language
+        if tag == "*":
+            return next((known for known in LOCALES if known not in refused), DEFAULT_LOCALE)
     return DEFAULT_LOCALE
 
 
@@ -131,15 +163,19 @@ def _fill(text: str, params: Mapping[str, str | int]) -> str:
     return text
 
 
-def _by_preference(accept_language: str) -> list[str]:
-    """Language tags of an ``Accept-Language`` header, most wanted first; ``q=0`` is refused."""
+def _by_preference(accept_language: str) -> tuple[list[str], set[str]]:
+    """Tags of an ``Accept-Language`` header, most wanted first, and those refused by ``q=0``."""
     wanted: list[tuple[float, str]] = []
-    for part in accept_language.split(",")[:20]:
-        tag, _, quality = part.strip().partition(";q=")
+    refused: set[str] = set()
+    for part in accept_language.lower().split(",")[:20]:
+        tag, *options = (piece.strip() for piece in part.split(";"))
+        quality = next((option[2:] for option in options if option.startswith("q=")), "1")
         try:
-            weight = float(quality) if quality else 1.0
+            weight = float(quality)
         except ValueError:
             weight = 0.0
         if tag and weight > 0:
             wanted.append((-weight, tag))
-    return [tag for _, tag in sorted(wanted, key=lambda item: item[0])]
+        elif tag:
+            refused.add(tag)
+    return [tag for _, tag in sorted(wanted, key=lambda item: item[0])], refused

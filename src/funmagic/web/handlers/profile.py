@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from babel.numbers import format_decimal
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
@@ -16,6 +15,7 @@ from funmagic.accounts.models import ApiKey, DataExport, Identity, User, UserSes
 from funmagic.accounts.oauth import service as oauth
 from funmagic.accounts.preferences import ACCENTS, THEMES
 from funmagic.assets import service as assets
+from funmagic.core import formats
 from funmagic.core.clock import now
 from funmagic.core.i18n import N_, translate
 from funmagic.core.resources import Resources
@@ -275,7 +275,7 @@ def _export_line(found: DataExport, locale: str) -> ExportLine:
     return ExportLine(
         id=str(found.id),
         state=found.state,
-        size=f"{format_decimal(max(0.1, round(megabytes, 1)), locale=locale)} MB",
+        size=f"{formats.number(max(0.1, round(megabytes, 1)), locale)} MB",
         left_out=found.left_out,
         created_at=found.created_at,
         expires_at=found.expires_at,

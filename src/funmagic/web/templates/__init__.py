@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_datetime
-from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from markupsafe import Markup
 
+from funmagic.core import formats
 from funmagic.core.i18n import browser_messages, ntranslate, translate
 from funmagic.core.settings import Settings
 from funmagic.web.static import front_end
@@ -50,7 +50,9 @@ def environment(settings: Settings) -> Environment:
         preloads=built.preloads,
         browser_messages=browser_messages,
     )
-    env.filters.update(number=_number, moment=_moment)
+    env.filters.update(
+        number=_number, percent=_percent, money=_money, day=_day, moment=_moment, ago=_ago
+    )
     return env
 
 
@@ -88,12 +90,35 @@ def _href(context: Context, path: str) -> str:
 
 
 @pass_context
-def _number(context: Context, value: int) -> str:
-    return format_decimal(value, locale=context["page"].locale)
+def _number(context: Context, value: float, digits: int | None = None) -> str:
+    return formats.number(value, context["page"].locale, digits)
+
+
+@pass_context
+def _percent(context: Context, share: float) -> str:
+    return formats.percent(share, context["page"].locale)
+
+
+@pass_context
+def _money(context: Context, amount: Decimal | int, currency: str) -> str:
+    return formats.money(amount, currency, context["page"].locale)
+
+
+@pass_context
+def _day(context: Context, on: date) -> Markup:
+    text = formats.day(on, context["page"].locale)
+    return Markup('<time datetime="{:%Y-%m-%d}" data-as-it-is>{}</time>').format(on, text)
 
 
 @pass_context
 def _moment(context: Context, at: datetime) -> Markup:
     """A time element; the browser rewrites it in the reader's own time zone."""
-    text = format_datetime(at, "medium", locale=context["page"].locale)
+    text = formats.moment(at, context["page"].locale)
     return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), text)
+
+
+@pass_context
+def _ago(context: Context, at: datetime) -> Markup:
+    """How long ago an instant was, as the page was drawn."""
+    text = formats.ago(at, context["page"].locale)
+    return Markup('<time datetime="{}" data-as-it-is>{}</time>').format(at.isoformat(), text)
