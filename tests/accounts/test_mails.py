@@ -38,6 +38,13 @@ OTHERS: dict[str, Callable[[str, str, str], Mail]] = {
     "deleted": lambda to, _url, locale: mails.deleted_mail(to, locale),
     "export_ready": partial(mails.export_ready_mail, expires_at=AT),
 }
+# Letters no mail of another language has: Han, kana, Hangul, and Vietnamese tones.
+SCRIPTS = {
+    r"[\u4e00-\u9fff]": {"zh", "ja"},
+    r"[\u3040-\u30ff]": {"ja"},
+    r"[\uac00-\ud7a3]": {"ko"},
+    r"[\u1ea0-\u1ef9]": {"vi"},
+}
 WORDS = {600: "10 minutes", 1_800: "30 minutes", 86_400: "24 hours", 604_800: "7 days"}
 
 
@@ -49,7 +56,10 @@ def test_a_mail_says_the_same_in_both_parts(kind: str, locale: str) -> None:
     for said in (mail.subject, mail.text):
         assert said.strip()
         assert "{" not in said
-        assert (locale == "zh") == bool(re.search(r"[\u4e00-\u9fff]", said))
+    for script, speakers in SCRIPTS.items():
+        assert (locale in speakers) == bool(re.search(script, mail.subject + mail.text))
+    english = (LINKED | OTHERS)[kind]("ada@example.com", URL, "en")
+    assert (locale == "en") == (mail.subject == english.subject)
     assert (URL in mail.text) == (kind != "deleted")
     body = mail.html.partition("<body")[2]
     assert "<Linux>" not in body
