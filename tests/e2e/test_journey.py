@@ -182,7 +182,7 @@ def test_everything_can_be_done_from_the_keyboard(make_visitor: MakeVisitor) -> 
     page.keyboard.press("ArrowRight")
     expect(slider).to_have_value("51")
     assert page.evaluate(
-        "document.querySelector('before-after').style.getPropertyValue('--split')"
+        "document.querySelector('tool-executor before-after').style.getPropertyValue('--split')"
     ) == ("51%")
 
 
