@@ -1,5 +1,6 @@
 // The parts of the page that depend on a task are drawn by the server alone: this fetches them and
 // puts them in their places.
+import { takeIslands } from "../islands";
 import { showLocalTimes } from "../local-times";
 import { takePrices } from "./prices";
 
@@ -41,6 +42,7 @@ export class Fresh {
       else delete executor.dataset[name];
     }
     takePrices(executor, this.executor);
+    takeIslands(this.page);
     this.runs();
   }
 

@@ -154,6 +154,50 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class RatingLine:
+    """How many people gave so many stars."""
+
+    stars: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """What people think of a tool. ``average`` is None where nobody has said; most stars first."""
+
+    average: float | None
+    count: int
+    lines: tuple[RatingLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the tool is to the viewer. ``stars`` is 0 where they have not rated it."""
+
+    is_bookmarked: bool = False
+    can_rate: bool = False
+    stars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Showcase:
+    """What a tool's page shows around the workplace: the same for everybody, but for ``own``.
+
+    ``demo`` is a picture before and after; ``structured`` are JSON-LD objects, one a block.
+    """
+
+    kind: str
+    kind_path: str
+    ratings: Ratings
+    usage_count: int
+    picture: Any = None
+    demo: Any = None
+    related: tuple[Any, ...] = ()
+    structured: tuple[dict[str, Any], ...] = ()
+    own: Own = Own()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolView:
     """A tool's page. ``form`` is what a person begins with."""
 
@@ -172,6 +216,7 @@ class ToolView:
     shown: Shown | None
     runs: tuple[Run, ...]
     older_path: str | None
+    shop: Showcase
 
     @property
     def can_run(self) -> bool:

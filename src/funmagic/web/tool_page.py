@@ -28,6 +28,7 @@ from funmagic.web.tool_contexts import (
     Option,
     Picture,
     Run,
+    Showcase,
     Shown,
     Stage,
     StepForm,
@@ -97,6 +98,7 @@ def tool_view(
     runs: Sequence[TaskRow],
     older: str | None,
     *,
+    shop: Showcase,
     offer: Offer = "everybody",
 ) -> ToolView:
     """The page of ``tool``, opened on a family; ``older`` is the cursor of the runs not shown."""
@@ -123,6 +125,7 @@ def tool_view(
         shown=_shown(draw, family) if family else None,
         runs=tuple(_run(draw, row, family) for row in runs),
         older_path=f"{path}?runs={older}" if older else None,
+        shop=shop,
     )
 
 

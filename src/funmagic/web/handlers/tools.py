@@ -26,7 +26,7 @@ from funmagic.tasks.models import Task
 from funmagic.tasks.views import TaskRow, task_rows, task_view
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.web.pages import PAGE_HEADERS, AnyRequest, drawn, known_locale, page_of, viewer_of
-from funmagic.web.tool_contexts import Offer
+from funmagic.web.tool_contexts import Offer, RatingLine, Ratings, Showcase
 from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
 
 RUNS_SHOWN: Final = 12
@@ -81,7 +81,11 @@ async def show_tool(
                     await _ancestors(session, opened, len(tool.plugin.steps)),
                 )
     older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
-    view = tool_view(tool, locale, family, rows, older, offer=offer)
+    none = Ratings(None, 0, tuple(RatingLine(stars, 0) for stars in (5, 4, 3, 2, 1)))
+    shop = Showcase(
+        tool.tool_type, f"/{locale}/tools?type={tool.tool_type}", none, tool.usage_count
+    )
+    view = tool_view(tool, locale, family, rows, older, shop=shop, offer=offer)
     if any(step.capability in MODELS for step in tool.plugin.steps):
         cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
     return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
