@@ -20,6 +20,7 @@ from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.log import logger
 from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
+from funmagic.core.translations import Translations, text_in
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import media_in
@@ -41,6 +42,7 @@ class ToolRow:
     implementation: str
     title: str
     description: str
+    translations: Translations
     thumbnail: str | None
     tool_type: str
     is_active: bool
@@ -49,6 +51,12 @@ class ToolRow:
     config: ToolConfig
     config_json: str  # as it is stored; equal as JSON, not letter by letter
     plugin: Plugin
+
+    def title_in(self, locale: str) -> str:
+        return text_in(self.translations, locale, "title", self.title)
+
+    def description_in(self, locale: str) -> str:
+        return text_in(self.translations, locale, "description", self.description)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -107,6 +115,14 @@ async def slug_of(s: AsyncSession, tool_id: UUID) -> str:
     if slug is None:
         raise NotFound()
     return slug
+
+
+async def id_of(s: AsyncSession, slug: str) -> UUID:
+    """The tool of this slug, offered or not. Raises :class:`NotFound`."""
+    tool_id = await s.scalar(select(Tool.id).where(Tool.slug == slug))
+    if tool_id is None:
+        raise NotFound()
+    return tool_id
 
 
 def remembered(slug: str) -> ToolRow | None:
@@ -273,6 +289,7 @@ def _row(tool: Tool) -> ToolRow | None:
         implementation=tool.implementation,
         title=tool.title,
         description=tool.description,
+        translations=tool.translations,
         thumbnail=tool.thumbnail,
         tool_type=tool.tool_type.name,
         is_active=tool.is_active,

@@ -45,7 +45,7 @@ def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
         if any(isinstance(part, int) and abs(part) >= 1 << 63 for part in key):
             raise ValueError
     except (ValueError, binascii.Error, UnicodeDecodeError):
-        raise _bad_cursor() from None
+        raise bad_cursor() from None
     return tuple(key)
 
 
@@ -55,7 +55,7 @@ def decode_id(cursor: str) -> UUID:
     try:
         return UUID(last)
     except ValueError:
-        raise _bad_cursor() from None
+        raise bad_cursor() from None
 
 
 def check_limit(limit: int) -> int:
@@ -67,5 +67,6 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def _bad_cursor() -> Invalid:
+def bad_cursor() -> Invalid:
+    """What is raised for a cursor that is none, or another list's."""
     return Invalid(N_("This page link is not valid."), fields={"cursor": "invalid"})

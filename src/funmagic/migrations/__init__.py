@@ -8,6 +8,7 @@ import funmagic.accounts.models
 import funmagic.assets.models
 import funmagic.audit.models
 import funmagic.catalog.models
+import funmagic.content.models
 import funmagic.credits.models
 import funmagic.jobs.models
 import funmagic.mail.models

@@ -1,0 +1,159 @@
+"""Finding tools on offer: by kind, in an order, by words, page after page.
+
+Words are looked for at the beginning of those that are there, in the titles of every language
+first, then in titles and descriptions together (``catalog_words`` in migration 0015 says what a
+word is). Only where nothing is found does what merely looks alike count, for it was mistyped then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.catalog.models import Tool, ToolType
+from funmagic.core.errors import Invalid
+from funmagic.core.i18n import N_
+from funmagic.core.paging import bad_cursor, decode_cursor, encode_cursor
+
+MAX_Q_CHARS: Final = 100
+UNKNOWN_SORT: Final = N_("There is no such order.")
+# What a search sets for itself: a plan for these very words (how many tools have one differs by
+# thousands), and how alike a mistyped word is (two letters swapped in a word of six: 0.57).
+FOR_SEARCH: Final = select(
+    func.set_config("plan_cache_mode", "force_custom_plan", True),
+    func.set_config("pg_trgm.word_similarity_threshold", "0.5", True),
+)
+ALIKE_LOOKED_AT: Final = 200
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+SORTED_BY: Final[Mapping[str, Any]] = {
+    "popular": Tool.usage_count,
+    "newest": Tool.created_at,
+    "top_rated": Tool.rating_score,
+}
+# What a cursor goes on in: the whole catalog, or one of a search's two parts.
+EVERYTHING, IN_TITLE, ANYWHERE = range(3)
+
+Rows = Sequence[Row[Any]]
+Place = tuple[Any, UUID]  # what the last tool is sorted by, and its id
+
+
+async def find(
+    s: AsyncSession,
+    offered: Select[Any],
+    *,
+    type: str | None,
+    sort: str,
+    q: str,
+    after: str | None,
+    limit: int,
+) -> tuple[Rows, str | None]:
+    """At most ``limit`` rows of ``offered`` and the cursor of what follows, None at the end.
+
+    A cursor belongs to its sort, and to a search or to none. Raises :class:`Invalid`.
+    """
+    if sort not in SORTED_BY:
+        raise Invalid(fields={"sort": UNKNOWN_SORT})
+    words = q.strip()[:MAX_Q_CHARS]
+    part, place = _place(sort, after, (IN_TITLE, ANYWHERE) if words else (EVERYTHING,))
+    if type is not None:
+        type_id = select(ToolType.id).where(ToolType.name == type).scalar_subquery()
+        offered = offered.where(Tool.tool_type_id == type_id)
+    if words:
+        return await _search(s, offered, words, sort, part, place, limit)
+    rows = await _walk(s, offered, sort, place, limit + 1)
+    return _cut([(part, row) for row in rows], sort, limit)
+
+
+async def _search(
+    s: AsyncSession,
+    offered: Select[Any],
+    words: str,
+    sort: str,
+    part: int,
+    place: Place | None,
+    limit: int,
+) -> tuple[Rows, str | None]:
+    """Tools whose title has the words, then those that have them anywhere; else those alike."""
+    await s.execute(FOR_SEARCH)
+    query = func.catalog_query(words)
+    in_title = Tool.title_words.bool_op("@@")(query)
+    anywhere = Tool.all_words.bool_op("@@")(query)
+    found: list[tuple[int, Row[Any]]] = []
+    if part == IN_TITLE:
+        rows = await _walk(s, offered.where(in_title), sort, place, limit + 1)
+        found += [(IN_TITLE, row) for row in rows]
+        place = None
+    if len(found) <= limit:
+        others = offered.where(anywhere, ~in_title)
+        rows = await _walk(s, others, sort, place, limit + 1 - len(found))
+        found += [(ANYWHERE, row) for row in rows]
+    if not found and part == IN_TITLE:
+        return await _alike(s, offered, words, limit), None
+    return _cut(found, sort, limit)
+
+
+async def _walk(
+    s: AsyncSession, tools: Select[Any], sort: str, place: Place | None, most: int
+) -> Rows:
+    """The next tools in their order: read off an index, however many came before."""
+    by = SORTED_BY[sort]
+    if place is not None:
+        tools = tools.where(tuple_(by, Tool.id) < tuple_(*place))
+    rows: Rows = (await s.execute(tools.order_by(by.desc(), Tool.id.desc()).limit(most))).all()
+    return rows
+
+
+async def _alike(s: AsyncSession, offered: Select[Any], words: str, limit: int) -> Rows:
+    """Tools with a title that looks like what was typed, the most alike first."""
+    folded = func.catalog_folded(words)
+    likeness = func.word_similarity(folded, Tool.folded_title).label("likeness")
+    some = (
+        offered.add_columns(likeness)
+        .where(Tool.folded_title.bool_op("%>")(folded))
+        .limit(ALIKE_LOOKED_AT)
+        .subquery()
+    )
+    columns = some.c
+    order = (columns.likeness.desc(), columns.usage_count.desc(), columns.id.desc())
+    return (await s.execute(select(some).order_by(*order).limit(limit))).all()
+
+
+def _place(sort: str, after: str | None, parts: Collection[int]) -> tuple[int, Place | None]:
+    """In which part to go on, and behind what. Raises :class:`Invalid`."""
+    if after is None:
+        return min(parts), None
+    its_sort, part, value, tool_id = decode_cursor(after, str, int, int, str)
+    try:
+        if its_sort != sort or part not in parts:
+            raise ValueError
+        return part, (moment(value) if sort == "newest" else value, UUID(tool_id))
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
+
+
+def _cut(found: Sequence[tuple[int, Row[Any]]], sort: str, limit: int) -> tuple[Rows, str | None]:
+    """The page, and its cursor where one more row was found than it holds."""
+    rows = [row for _, row in found[:limit]]
+    if len(found) <= limit:
+        return rows, None
+    part, last = found[limit - 1]
+    value = getattr(last, SORTED_BY[sort].key)
+    number = microseconds(value) if sort == "newest" else value
+    return rows, encode_cursor(sort, part, number, str(last.id))
+
+
+def microseconds(at: datetime) -> int:
+    """A moment as a whole number for a cursor, as exact as PostgreSQL keeps it."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The moment of a cursor's number. Raises :class:`OverflowError`."""
+    return EPOCH + microseconds * MICROSECOND

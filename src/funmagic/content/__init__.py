@@ -1,0 +1,1 @@
+"""What the operator says on the pages: banners."""
