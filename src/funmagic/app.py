@@ -28,6 +28,7 @@ from funmagic.accounts.oauth.ways import Ways
 from funmagic.accounts.write_limits import within_limits
 from funmagic.assets import api as assets_api
 from funmagic.catalog import api as catalog_api
+from funmagic.catalog.cache import CatalogCache
 from funmagic.core import log as logs
 from funmagic.core.db import DatabaseAway
 from funmagic.core.http import json_error
@@ -103,6 +104,7 @@ def litestar_app(settings: Settings) -> Litestar:
         ],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
+            "catalog_cache": Provide(_catalog_cache, sync_to_thread=False),
             "user": Provide(current_user),
             "user_or_none": Provide(current_user_or_none),
         },
@@ -137,6 +139,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
     async with open_resources(settings) as resources:
         hub = EventHub(resources)
         app.state["resources"] = resources
+        app.state["catalog"] = CatalogCache(resources)
         app.state["ways"] = Ways(settings)
         app.state["event_hub"] = hub
         app.state["limiter"] = limiter = Limiter(resources.redis)
@@ -164,6 +167,10 @@ async def _warn_without_super_admin(resources: Resources) -> None:
 
 def _resources(state: State) -> Resources:
     return cast(Resources, state["resources"])
+
+
+def _catalog_cache(state: State) -> CatalogCache:
+    return cast(CatalogCache, state["catalog"])
 
 
 def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -21,6 +21,7 @@ from funmagic.core import log as logs
 from funmagic.core.log import logger
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
+from funmagic.jobs import editions
 from funmagic.jobs.outbox import Relay
 from funmagic.jobs.queue import Consumer, Queue
 from funmagic.jobs.schedule import Every, each
@@ -86,10 +87,14 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
         logs.bind(request_id=str(job.get("requestId", "")))
         await delivery.deliver(resources, UUID(job["mailId"]))
 
+    async def publish(job: dict[str, Any]) -> None:
+        await editions.carry_out(resources.edition, job)
+
     consumer = Consumer(
         resources.settings, QUEUE, perform, concurrency=resources.settings.worker_concurrency
     )
     postman = Consumer(resources.settings, MAIL_QUEUE, carry, concurrency=delivery.AT_ONCE)
+    publisher = Consumer(resources.settings, editions.QUEUE, publish, concurrency=1)
     relay = Relay(resources, on_sent=note_sent)
     log.info("worker started", owner=owner, concurrency=resources.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
@@ -123,13 +128,16 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
         )
         hearing = group.create_task(cancel.listen(resources, engine.cancel, stop))
         carrying = group.create_task(postman.run(stop))
+        publishing = group.create_task(publisher.run(stop))
         await consumer.run(stop)
         engine.stop()
         asking.cancel()
         exporting.cancel()
         hearing.cancel()
-        await carrying
-        await asyncio.gather(consumer.drain(DRAIN_TIMEOUT_S), postman.drain(DRAIN_TIMEOUT_S))
+        await asyncio.gather(carrying, publishing)
+        await asyncio.gather(
+            *(taker.drain(DRAIN_TIMEOUT_S) for taker in (consumer, postman, publisher))
+        )
         stop.set()
     await engine.close()
     await queue.close()

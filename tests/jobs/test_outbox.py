@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,14 +50,7 @@ async def without_valkey(resources: Resources) -> AsyncIterator[Resources]:
     gone = SecretStr("redis://127.0.0.1:1/0")
     settings = resources.settings.model_copy(update={"redis_url": gone})
     redis = open_redis(settings)
-    yield Resources(
-        settings=settings,
-        db=resources.db,
-        redis=redis,
-        storage=resources.storage,
-        mailer=resources.mailer,
-        vault=resources.vault,
-    )
+    yield replace(resources, settings=settings, redis=redis)
     await redis.aclose()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
@@ -61,14 +61,25 @@ def async_url(database_url: str) -> URL:
 PASSING_SQLSTATES = ("08", "53", "57P0", "55P03", "57014", "40P01", "40001", "25P03")
 
 
+ENDINGS = "endings"  # what is to be done once a session's transaction is over
+
+
 class DatabaseAway(Exception):
     """PostgreSQL cannot be reached or cannot serve now. The same work may succeed later."""
 
 
-class Database:
-    """One pool of connections for one process."""
+def at_end(session: AsyncSession, act: Callable[[], Awaitable[object]]) -> None:
+    """Do something right after the session's transaction, committed or not, and before whoever
+    opened it goes on. ``act`` raises nothing, and is not relied upon: a process may die first."""
+    session.info.setdefault(ENDINGS, []).append(act)
 
-    def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
+
+class Database:
+    """One pool of connections for one process. ``info`` is what its sessions carry along."""
+
+    def __init__(
+        self, database_url: str, *, pool_size: int = 10, info: Mapping[Any, Any] | None = None
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             async_url(database_url),
             pool_size=pool_size,
@@ -86,7 +97,9 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkin", _note_use)
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, info=dict(info or {})
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -94,13 +107,23 @@ class Database:
 
         Raises :class:`DatabaseAway` for every kind of outage, whatever the driver calls it.
         """
-        async with self._sessions() as session:
+        session = self._sessions()
+        try:
+            async with self._in_transaction(session):
+                yield session
+        finally:
+            for act in session.info.pop(ENDINGS, ()):
+                await act()
+
+    @asynccontextmanager
+    async def _in_transaction(self, session: AsyncSession) -> AsyncIterator[None]:
+        async with session:
             try:
                 await session.connection()
             except (OSError, TimeoutError, SQLAlchemyError) as error:
                 raise DatabaseAway(str(error)) from error
             try:
-                yield session
+                yield
                 await session.commit()
             except DBAPIError as error:
                 if is_passing(error):

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from funmagic.core.cache import Edition
 from funmagic.core.crypto import Vault
 from funmagic.core.db import Database
 from funmagic.core.mail import Mailer
@@ -31,18 +32,22 @@ class Resources:
     storage: Storage
     mailer: Mailer
     vault: Vault
+    edition: Edition
 
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Open everything, close it in reverse. Connections are made lazily, at first use."""
     async with AsyncExitStack() as stack:
-        db = Database(
-            settings.database_url.get_secret_value(), pool_size=settings.database_pool_size
-        )
-        stack.push_async_callback(db.close)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
+        edition = Edition(redis)
+        db = Database(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+            info={Edition: edition},
+        )
+        stack.push_async_callback(db.close)
         storage = await stack.enter_async_context(open_storage(settings))
         yield Resources(
             settings=settings,
@@ -51,6 +56,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             storage=storage,
             mailer=Mailer(settings.smtp_url.get_secret_value(), settings.mail_from),
             vault=Vault(settings.secret_keys.get_secret_value()),
+            edition=edition,
         )
 
 

@@ -1,0 +1,143 @@
+"""The catalog as everybody is shown it, read of copies that no finished change makes wrong.
+
+Of a person nothing is in here. What a copy is and when it is good: :mod:`funmagic.core.cache`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from funmagic.catalog import service, shelf
+from funmagic.catalog.config import ToolConfig, parse
+from funmagic.catalog.service import ToolRow
+from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page, Rating
+from funmagic.content import service as content
+from funmagic.content.service import Board
+from funmagic.core.cache import Cached, Copies, Together
+from funmagic.core.clock import now
+from funmagic.core.resources import Resources
+from funmagic.jobs.editions import bump as bump
+from funmagic.toolkit import discovery
+from funmagic.toolkit.contract import Tool as Plugin
+
+T = TypeVar("T")
+
+RELATED: Final = 4
+
+
+class Shown(Struct, frozen=True):
+    """What a tool's page shows of the catalog."""
+
+    tool: ToolRow
+    rating: Rating
+    related: tuple[Card, ...]
+
+
+class CatalogCache:
+    """The copies of one process. Each answer says since when it is stale, if it is.
+
+    Every method raises :class:`funmagic.core.db.DatabaseAway` where neither the database nor a last
+    copy is there.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.edition = resources.edition
+        self._db = resources.db
+        self._copies = Copies(resources.edition, enc_hook=_plain, dec_hook=_whole)
+        self._together = Together()
+
+    async def page(self, query: CatalogQuery) -> Cached[Page]:
+        """A page of the catalog. Raises :class:`funmagic.core.errors.Invalid`.
+
+        The first page of every order and kind is kept; searches and later pages, of which there is
+        no end, are read.
+        """
+        is_first = query == CatalogQuery(type=query.type, sort=query.sort)
+        if is_first and await self._is_kind(query.type):
+            key = f"tools:active:{query.sort}:{query.type or ''}"
+            return await self._kept(key, Page, lambda s: shelf.page(s, query))
+        read = self._reading(lambda s: shelf.page(s, query))
+        return Cached(await self._together.run(query, read))
+
+    async def featured(self, limit: int = 8) -> Cached[tuple[Card, ...]]:
+        """The tools the operator puts in front."""
+        return await self._kept(
+            f"tools:featured:{limit}", tuple[Card, ...], lambda s: shelf.featured(s, limit)
+        )
+
+    async def kinds(self) -> Cached[tuple[Kind, ...]]:
+        """The kinds of tools in the operator's order."""
+        return await self._kept("tools:kinds", tuple[Kind, ...], shelf.kinds)
+
+    async def tool(self, slug: str) -> Cached[ToolRow]:
+        """A tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
+        shown = await self._shown(slug)
+        return Cached(shown.value.tool, shown.stale_since)
+
+    async def rating(self, slug: str) -> Cached[Rating]:
+        """What people think of a tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
+        shown = await self._shown(slug)
+        return Cached(shown.value.rating, shown.stale_since)
+
+    async def related(self, slug: str) -> Cached[tuple[Card, ...]]:
+        """Others that go with a tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
+        shown = await self._shown(slug)
+        return Cached(shown.value.related, shown.stale_since)
+
+    async def board(self) -> Cached[Board]:
+        """The banners that are shown now."""
+        return await self._kept(
+            "banners:board", Board, lambda s: content.current(s, now()), lambda it: it.changes_at
+        )
+
+    async def _shown(self, slug: str) -> Cached[Shown]:
+        async def read(session: AsyncSession) -> Shown:
+            tool = await service.tool_by_slug(session, slug)
+            rating = await shelf.rating_of(session, slug)
+            return Shown(tool, rating, await shelf.related(session, slug, RELATED))
+
+        return await self._kept(f"tool:slug:{slug}", Shown, read)
+
+    async def _is_kind(self, name: str | None) -> bool:
+        """Whether a type is one of ours, so that nobody fills the cache with invented ones."""
+        return name is None or any(kind.name == name for kind in (await self.kinds()).value)
+
+    async def _kept(
+        self,
+        key: str,
+        kind: type[T],
+        read: Callable[[AsyncSession], Awaitable[T]],
+        until: Callable[[T], datetime | None] = lambda _: None,
+    ) -> Cached[T]:
+        return await self._copies.of(key, kind, self._reading(read), until=until)
+
+    def _reading(self, read: Callable[[AsyncSession], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        async def reading() -> T:
+            async with self._db.transaction() as session:
+                return await read(session)
+
+        return reading
+
+
+def _plain(value: Any) -> Any:
+    """As JSON: a tool's configuration, and its plug-in by name."""
+    if isinstance(value, ToolConfig):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Plugin):
+        return value.key
+    raise TypeError(type(value).__name__)
+
+
+def _whole(kind: type, value: Any) -> Any:
+    """What :func:`_plain` has written. Raises ValueError for what this release has not."""
+    if kind is ToolConfig:
+        return parse(value)
+    try:
+        return discovery.tool(value)
+    except KeyError as error:
+        raise ValueError(f"no such plug-in: {value}") from error

@@ -1,0 +1,314 @@
+"""Copies of what the database says, which are never older than a change that is over.
+
+What everybody is shown has one *edition*: an opaque word in Valkey, another one after every change.
+A writer withdraws the edition before it commits and puts out a new one afterwards; in between
+nothing is kept, and nothing kept is shown. A copy belongs to the edition that was read before the
+copy was, and is good only while that edition still is the one. So a slow reader that stores an old
+row stores it under an edition that has passed.
+
+Valkey away means that no edition is known: everything is read from PostgreSQL. PostgreSQL away
+means that the last copy is shown, however old, marked as such; an outage is never stored, and never
+looks like an empty list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from funmagic.core.clock import now
+from funmagic.core.crypto import new_token
+from funmagic.core.db import DatabaseAway
+from funmagic.core.errors import NotFound
+from funmagic.core.log import logger
+
+log = logger(__name__)
+
+T = TypeVar("T")
+
+EDITION: Final = "catalog:version"
+WRITERS: Final = "catalog:writers"  # tokens of the changes under way
+CHANGING: Final = "changing"
+CHANGE_S: Final = 60  # a writer that is silent for longer has died; no transaction of ours lives on
+FRESH: Final = timedelta(seconds=300)
+KEPT_S: Final = 86_400  # how long the last copy is there for an outage
+MOST_COPIES: Final = 1_000
+PATIENCE_S: Final = 1.0  # how long a request waits for Valkey
+AWAY_S: Final = 5.0  # for how long a Valkey that did not answer is left alone
+READ_PATIENCE_S: Final = 5.0  # how long for PostgreSQL, where there is a copy to show instead
+
+# KEYS: edition. ARGV: the new one, CHANGING, and "1" to replace one that is there.
+ISSUE: Final = """
+    local there = redis.call('GET', KEYS[1])
+    if there == ARGV[2] or (there and ARGV[3] == '0') then return there end
+    redis.call('SET', KEYS[1], ARGV[1])
+    return ARGV[1]
+"""
+# KEYS: edition, writers. ARGV: the writer's token, CHANGING, seconds.
+WITHDRAW: Final = """
+    redis.call('SADD', KEYS[2], ARGV[1])
+    redis.call('EXPIRE', KEYS[2], ARGV[3])
+    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+"""
+# KEYS: edition, writers. ARGV: the writer's token, the new edition, and "1" for a writer that has
+# not been able to withdraw the old one, or does not know whether it is still withdrawn.
+PUT_OUT: Final = """
+    local withdrawn = redis.call('SREM', KEYS[2], ARGV[1])
+    if withdrawn == 0 and ARGV[3] == '0' then return end
+    if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[1], ARGV[2]) end
+"""
+# KEYS: edition, copy. ARGV: the edition read before, the copy, seconds.
+STORE: Final = """
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+    return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cached(Generic[T]):
+    """A value; ``stale_since`` is when it was read, where the database could not be asked now."""
+
+    value: T
+    stale_since: datetime | None = None
+
+
+class Together:
+    """Work for many at once: one run at a time for each key, and whoever comes while one is under
+    way shares the next. So what anybody gets was begun after they had come."""
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Task[Any]] = {}
+        self._next: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def run(self, key: Hashable, act: Callable[[], Awaitable[T]]) -> T:
+        """What ``act`` answers or raises; one caller's being cancelled does not end it."""
+        running = self._running.get(key)
+        if running is None:
+            task = self._running[key] = asyncio.create_task(self._act(key, act))
+        elif key in self._next:
+            task = self._next[key]
+        else:
+            task = self._next[key] = asyncio.create_task(self._act_after(running, key, act))
+        return cast(T, await asyncio.shield(task))
+
+    async def _act_after(
+        self, before: asyncio.Task[Any], key: Hashable, act: Callable[[], Awaitable[T]]
+    ) -> T:
+        await asyncio.wait([before])
+        self._running[key] = self._next.pop(key)
+        return await self._act(key, act)
+
+    async def _act(self, key: Hashable, act: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await act()
+        finally:
+            if key not in self._next:
+                del self._running[key]
+
+
+class Edition:
+    """The edition of what everybody is shown, for one process."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._together = Together()
+        self._away_until = 0.0
+        self._is_doubtful = False
+
+    async def current(self) -> str | None:
+        """The edition as it is after the call; None while something is being changed, and where
+        Valkey cannot say."""
+        return await self._together.run(EDITION, self._ask)
+
+    async def withdraw(self, token: str) -> bool:
+        """A change begins; False where Valkey could not be told."""
+        return await self._tell(WITHDRAW, 2, EDITION, WRITERS, token, CHANGING, CHANGE_S)
+
+    async def put_out(self, token: str, *, anyway: bool = True) -> bool:
+        """A change is over, committed or not; False where Valkey could not be told.
+
+        With ``anyway=False`` nothing is done for a change that has been put out before.
+        """
+        arguments = (token, new_token(), "1" if anyway else "0")
+        return await self._tell(PUT_OUT, 2, EDITION, WRITERS, *arguments)
+
+    async def store(self, edition: str, key: str, copy: bytes) -> bool:
+        """Keep a copy if ``edition`` still is the one; whether it is kept."""
+        return await self._tell(STORE, 2, EDITION, key, edition, copy, KEPT_S)
+
+    async def stored(self, key: str) -> bytes | None:
+        """A copy as it is kept; None where there is none, or Valkey is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                found = await self._redis.get(key)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_away(error)
+            return None
+        return found.encode() if isinstance(found, str) else found
+
+    async def forget(self, key: str) -> None:
+        """Keep no copy of what is not there any more."""
+        await self._tell("redis.call('DEL', KEYS[1])", 1, key)
+
+    async def _ask(self) -> str | None:
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                found = None if self._is_doubtful else await self._redis.get(EDITION)
+                if found is None:
+                    found = await self._issue()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_away(error)
+            return None
+        self._is_doubtful = False
+        return None if found == CHANGING else str(found)
+
+    async def _issue(self) -> str:
+        """A new edition where there is none, and after an outage, when changes may have been made
+        that Valkey was never told of."""
+        replace = "1" if self._is_doubtful else "0"
+        return str(await self._redis.eval(ISSUE, 1, EDITION, new_token(), CHANGING, replace))
+
+    async def _tell(self, script: str, *arguments: Any) -> bool:
+        if time.monotonic() < self._away_until:
+            return False
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return bool(await self._redis.eval(script, *arguments) != 0)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_away(error)
+            return False
+
+    def _note_away(self, error: Exception) -> None:
+        self._away_until = time.monotonic() + AWAY_S
+        self._is_doubtful = True
+        log.warning("nothing is kept: Valkey does not answer", error=repr(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy(Generic[T]):
+    value: T
+    edition: str | None
+    read_at: datetime
+    until: datetime | None
+
+    def is_good(self, edition: str | None) -> bool:
+        at = now()
+        is_young = at - self.read_at < FRESH and (self.until is None or at < self.until)
+        return edition is not None and edition == self.edition and is_young
+
+
+class _Stored(msgspec.Struct):
+    """How a copy lies in Valkey, as JSON."""
+
+    edition: str
+    read_at: datetime
+    until: datetime | None
+    value: msgspec.Raw
+
+
+class Copies:
+    """What this process and, by way of Valkey, the others have read of the database.
+
+    Values are whatever msgspec reads and writes as JSON, with these hooks.
+    """
+
+    def __init__(
+        self,
+        edition: Edition,
+        *,
+        enc_hook: Callable[[Any], Any] | None = None,
+        dec_hook: Callable[[type, Any], Any] | None = None,
+    ) -> None:
+        self.edition = edition
+        self._enc_hook = enc_hook
+        self._dec_hook = dec_hook
+        self._mine: OrderedDict[str, _Copy[Any]] = OrderedDict()
+        self._together = Together()
+
+    async def of(
+        self,
+        key: str,
+        kind: type[T],
+        read: Callable[[], Awaitable[T]],
+        *,
+        until: Callable[[T], datetime | None] = lambda _: None,
+    ) -> Cached[T]:
+        """What ``read`` answers, or a copy of it no older than any change that is over.
+
+        ``until`` says when a value ends by itself. Raises what ``read`` raises, but for
+        :class:`DatabaseAway` where there is a last copy to show.
+        """
+        mine = self._mine.get(key)
+        if mine is not None and mine.is_good(await self.edition.current()):
+            self._mine.move_to_end(key)
+            return Cached(mine.value)
+        return await self._together.run(key, lambda: self._find(key, kind, read, until))
+
+    async def _find(
+        self,
+        key: str,
+        kind: type[T],
+        read: Callable[[], Awaitable[T]],
+        until: Callable[[T], datetime | None],
+    ) -> Cached[T]:
+        edition = await self.edition.current()
+        copy = self._mine.get(key)
+        if copy is None or not copy.is_good(edition):
+            copy = await self._stored(key, kind) or copy
+        if copy is not None and copy.is_good(edition):
+            self._remember(key, copy)
+            return Cached(copy.value)
+        read_at = now()
+        try:
+            async with asyncio.timeout(READ_PATIENCE_S if copy is not None else None):
+                value = await read()
+        except NotFound:
+            self._mine.pop(key, None)
+            await self.edition.forget(key)
+            raise
+        except (DatabaseAway, TimeoutError):
+            if copy is None:
+                raise
+            self._remember(key, copy)
+            return Cached(copy.value, stale_since=copy.read_at)
+        copy = _Copy(value, edition, read_at, until(value))
+        self._remember(key, copy)
+        if edition is not None:
+            await self._store(key, copy, edition)
+        return Cached(value)
+
+    async def _stored(self, key: str, kind: type[T]) -> _Copy[T] | None:
+        found = await self.edition.stored(key)
+        if found is None:
+            return None
+        try:
+            stored = msgspec.json.decode(found, type=_Stored)
+            value = msgspec.json.decode(stored.value, type=kind, dec_hook=self._dec_hook)
+        except msgspec.DecodeError:  # another release's
+            return None
+        return _Copy(value, stored.edition, stored.read_at, stored.until)
+
+    async def _store(self, key: str, copy: _Copy[Any], edition: str) -> None:
+        raw = msgspec.Raw(msgspec.json.encode(copy.value, enc_hook=self._enc_hook))
+        stored = _Stored(edition, copy.read_at, copy.until, raw)
+        await self.edition.store(edition, key, msgspec.json.encode(stored))
+
+    def _remember(self, key: str, copy: _Copy[Any]) -> None:
+        self._mine[key] = copy
+        self._mine.move_to_end(key)
+        while len(self._mine) > MOST_COPIES:
+            self._mine.popitem(last=False)
