@@ -16,12 +16,12 @@ from funmagic.core.i18n import (
     LOCALES,
     browser_messages,
     in_all_locales,
-    in_locale,
     language_name,
     negotiate,
     ntranslate,
     translate,
 )
+from funmagic.core.translations import text_in
 from funmagic.locales import __main__ as catalogs
 
 PLACEHOLDER = re.compile(r"\{\w+\}")
@@ -110,9 +110,9 @@ def test_the_language_is_the_chosen_one_else_the_best_understood(
 
 def test_a_stored_text_is_said_by_its_own_words_else_by_the_catalogs_else_in_english() -> None:
     own = {"zh": {"title": "我的"}}
-    assert in_locale("zh", own, "title", "Sign in") == "我的"
-    assert in_locale("zh", own, "description", "Sign in") == translate("zh", "Sign in")
-    assert in_locale("de", own, "description", "My own words") == "My own words"
+    assert text_in(own, "zh", "title", "Sign in") == "我的"
+    assert text_in(own, "zh", "description", "Sign in") == translate("zh", "Sign in")
+    assert text_in(own, "de", "description", "My own words") == "My own words"
 
 
 def test_the_catalogs_words_for_a_stored_text_are_given_by_locale() -> None:

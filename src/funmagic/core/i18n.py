@@ -50,17 +50,6 @@ def ntranslate(locale: str, singular: str, plural: str, number: int, **params: s
     return _fill(text, {"number": format_decimal(number, locale=locale), **params})
 
 
-def in_locale(
-    locale: str, translations: Mapping[str, Mapping[str, str]], field: str, english: str
-) -> str:
-    """A stored text in the words of ``locale``.
-
-    ``translations`` are a row's own, by locale and field; what they lack is said as the catalogs
-    say the same English, and else in English.
-    """
-    return translations.get(locale, {}).get(field) or translate(locale, english)
-
-
 def in_all_locales(**texts: str) -> dict[str, dict[str, str]]:
     """The catalogs' words for ``texts`` (field: English message), by locale and field.
 
