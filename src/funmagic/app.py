@@ -44,6 +44,7 @@ from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
 from funmagic.web.errors import html_error
 from funmagic.web.me import api as me_api
+from funmagic.web.page_cache import PageCache
 from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
 
@@ -72,6 +73,7 @@ def with_layers(inner: Litestar, settings: Settings) -> ASGIApp:
     hooks.wire(settings)
     inner.state["settings"] = settings
     app: ASGIApp = CookieWriter(cast(ASGIApp, inner))
+    app = PageCache(app, edition=lambda: inner.state["resources"].edition, settings=settings)
     app = SameOrigin(app, origins=[settings.public_url], forms_taken_at=[oauth_api.APPLE_CALLBACK])
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -76,10 +76,14 @@ STORE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Cached(Generic[T]):
-    """A value; ``stale_since`` is when it was read, where the database could not be asked now."""
+    """A value; ``stale_since`` is when it was read, where the database could not be asked now.
+
+    ``until`` is when it ends by itself, if it does.
+    """
 
     value: T
     stale_since: datetime | None = None
+    until: datetime | None = None
 
 
 class Together:
@@ -87,33 +91,42 @@ class Together:
     way shares the next. So what anybody gets was begun after they had come."""
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, asyncio.Task[Any]] = {}
-        self._next: dict[Hashable, asyncio.Task[Any]] = {}
+        self._waiting: dict[Hashable, list[asyncio.Future[Any]]] = {}
+        self._running: set[asyncio.Task[None]] = set()  # so that nobody collects them
 
     async def run(self, key: Hashable, act: Callable[[], Awaitable[T]]) -> T:
-        """What ``act`` answers or raises; one caller's being cancelled does not end it."""
-        running = self._running.get(key)
-        if running is None:
-            task = self._running[key] = asyncio.create_task(self._act(key, act))
-        elif key in self._next:
-            task = self._next[key]
+        """What ``act`` answers or raises: the caller's own, or that of one who came with them.
+
+        It is not ended by a caller's being cancelled.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if key in self._waiting:
+            self._waiting[key].append(answer)
         else:
-            task = self._next[key] = asyncio.create_task(self._act_after(running, key, act))
-        return cast(T, await asyncio.shield(task))
+            self._waiting[key] = [answer]
+            running = asyncio.create_task(self._run(key, act))
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+        return await answer
 
-    async def _act_after(
-        self, before: asyncio.Task[Any], key: Hashable, act: Callable[[], Awaitable[T]]
-    ) -> T:
-        await asyncio.wait([before])
-        self._running[key] = self._next.pop(key)
-        return await self._act(key, act)
-
-    async def _act(self, key: Hashable, act: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, key: Hashable, act: Callable[[], Awaitable[Any]]) -> None:
         try:
-            return await act()
+            while waiting := self._waiting[key]:
+                self._waiting[key] = []
+                try:
+                    value = await act()
+                except Exception as error:
+                    for answer in filter(_is_awaited, waiting):
+                        answer.set_exception(error)
+                else:
+                    for answer in filter(_is_awaited, waiting):
+                        answer.set_result(value)
         finally:
-            if key not in self._next:
-                del self._running[key]
+            del self._waiting[key]
+
+
+def _is_awaited(answer: asyncio.Future[Any]) -> bool:
+    return not answer.done()
 
 
 class Edition:
@@ -255,7 +268,7 @@ class Copies:
         mine = self._mine.get(key)
         if mine is not None and mine.is_good(await self.edition.current()):
             self._mine.move_to_end(key)
-            return Cached(mine.value)
+            return Cached(mine.value, until=mine.until)
         return await self._together.run(key, lambda: self._find(key, kind, read, until))
 
     async def _find(
@@ -271,7 +284,7 @@ class Copies:
             copy = await self._stored(key, kind) or copy
         if copy is not None and copy.is_good(edition):
             self._remember(key, copy)
-            return Cached(copy.value)
+            return Cached(copy.value, until=copy.until)
         read_at = now()
         try:
             async with asyncio.timeout(READ_PATIENCE_S if copy is not None else None):
@@ -289,7 +302,7 @@ class Copies:
         self._remember(key, copy)
         if edition is not None:
             await self._store(key, copy, edition)
-        return Cached(value)
+        return Cached(value, until=copy.until)
 
     async def _stored(self, key: str, kind: type[T]) -> _Copy[T] | None:
         found = await self.edition.stored(key)

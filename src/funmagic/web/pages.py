@@ -113,25 +113,26 @@ def drawn(
     request: AnyRequest, template: str, page: Page, view: View, *, status_code: int = 200
 ) -> Template:
     """The page as an answer. A language chosen by address is remembered for the API's words."""
-    cookies = []
-    if request.cookies.get(LOCALE_COOKIE) != page.locale:
-        settings: Settings = request.app.state["settings"]
-        cookies.append(
-            Cookie(
-                key=LOCALE_COOKIE,
-                value=page.locale,
-                max_age=LOCALE_LIFETIME_S,
-                samesite="lax",
-                secure=settings.secure_cookies,
-            )
-        )
+    settings: Settings = request.app.state["settings"]
+    is_known = request.cookies.get(LOCALE_COOKIE) == page.locale
     return Template(
         template_name=template,
         context=context(page, view),
         status_code=status_code,
         headers=PAGE_HEADERS,
-        cookies=cookies,
+        cookies=[] if is_known else [locale_cookie(settings, page.locale)],
         media_type="text/html",
+    )
+
+
+def locale_cookie(settings: Settings, locale: str) -> Cookie:
+    """By which a chosen language is remembered."""
+    return Cookie(
+        key=LOCALE_COOKIE,
+        value=locale,
+        max_age=LOCALE_LIFETIME_S,
+        samesite="lax",
+        secure=settings.secure_cookies,
     )
 
 

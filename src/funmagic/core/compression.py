@@ -1,0 +1,51 @@
+"""What is sent shorter than it is: which encoding a client takes, and for what it is worth it."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, Literal
+
+import brotli
+
+Encoding = Literal["br", "gzip"]
+
+WORTH_BYTES: Final = 1_000  # less fits into the packet that carries the headers
+# A page of 50 kB takes Brotli about 1 ms; the next step would save 2 % and take twice as long.
+BROTLI_QUALITY: Final = 5
+GZIP_LEVEL: Final = 6
+TEXTS: Final = (
+    b"text/html",
+    b"text/plain",
+    b"text/xml",
+    b"application/json",
+    b"application/xml",
+    b"image/svg+xml",
+)
+
+
+@lru_cache(maxsize=256)
+def best_encoding(accept_encoding: bytes) -> Encoding | None:
+    """The shortest encoding a client takes by its ``Accept-Encoding`` (RFC 9110, 12.5.3)."""
+    taken: dict[bytes, bool] = {}
+    for part in accept_encoding.lower().split(b",")[:20]:
+        name, _, quality = part.partition(b";")
+        taken[name.strip()] = quality.replace(b" ", b"") not in {b"q=0", b"q=0.0", b"q=0.00"}
+    anything = taken.get(b"*", False)
+    if taken.get(b"br", anything):
+        return "br"
+    return "gzip" if taken.get(b"gzip", anything) else None
+
+
+def is_text(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer with these headers gets shorter by it, and was not made so before."""
+    named = {name.lower(): value for name, value in headers}
+    return b"content-encoding" not in named and named.get(b"content-type", b"").startswith(TEXTS)
+
+
+def compressed(body: bytes, encoding: Encoding) -> bytes:
+    """``body`` in this encoding; the same bytes for the same body at any time."""
+    if encoding == "br":
+        return bytes(brotli.compress(body, mode=brotli.MODE_TEXT, quality=BROTLI_QUALITY))
+    return gzip.compress(body, GZIP_LEVEL, mtime=0)
