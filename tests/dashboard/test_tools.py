@@ -15,6 +15,7 @@ from tests.conftest import Site
 from tests.dashboard.conftest import config_of, save, tool_called
 
 from funmagic.core.db import Database
+from funmagic.core.i18n import translate
 
 Config = dict[str, Any]
 
@@ -79,6 +80,37 @@ async def test_words_change_alone_and_never_over_somebody_elses(
     late = await root.patch(path, json={"title": "Mine", "updatedAt": read})
     assert late.status_code == 409
     assert (await root.get(path)).json()["title"] == "Cut out"
+
+
+async def test_a_tools_words_are_translated_field_by_field(
+    site: Site, root: httpx.AsyncClient, remover: dict[str, Any]
+) -> None:
+    path = f"/api/admin/tools/{remover['id']}"
+    words = {"de": {"title": " Freisteller ", "description": ""}, "fr": {"title": ""}}
+    saved = await root.patch(path, json={"translations": words})
+    assert saved.status_code == 200, saved.text
+    assert saved.json()["translations"] == {"de": {"title": "Freisteller"}}
+    assert saved.json()["title"] == remover["title"], "English stays as it is"
+    page = (await root.get(f"/en/dashboard/tools/{remover['id']}")).text
+    assert 'value="Freisteller"' in page
+    assert f'placeholder="{translate("fr", remover["title"])}"' in page
+    async with site.browser() as anybody:
+        for locale, title in (("de", "Freisteller"), ("fr", translate("fr", remover["title"]))):
+            answer = await anybody.get(
+                "/api/tools/background-remove", headers={"Accept-Language": locale}
+            )
+            assert answer.json()["title"] == title
+            assert answer.json()["description"] == translate(locale, remover["description"])
+    for wrong, place in (
+        ({"tlh": {"title": "Qapla'"}}, "tlh"),
+        ({"en": {"title": "Two"}}, "en"),
+        ({"de": {"slug": "frei"}}, "de.slug"),
+        ({"de": {"title": "a" * 101}}, "de.title"),
+        ({"de": {"description": "a" * 2001}}, "de.description"),
+    ):
+        refused = await root.patch(path, json={"translations": wrong})
+        assert refused.status_code == 422, wrong
+        assert list(refused.json()["error"]["fields"]) == [f"translations.{place}"]
 
 
 async def test_of_two_admins_who_read_the_same_one_saves(

@@ -162,6 +162,7 @@ export class ConfigForm extends HTMLElement {
     const message = isLate ? t("Somebody else has changed this since you opened it. Reload to see it as it is now; your changes are not saved.") : error.message;
     this.#general([...new Set([message, ...elsewhere])].join(" "));
     for (let item = first?.closest("[data-item]"); item; item = item.parentElement?.closest("[data-item]")) unfold(item, true);
+    first?.closest("details")?.setAttribute("open", "");
     const control = first?.querySelector<HTMLElement>("input:not([type=file]),select,textarea,button") ?? null;
     control?.scrollIntoView({ block: "center" });
     control?.focus();

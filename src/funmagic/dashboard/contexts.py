@@ -94,6 +94,16 @@ class NewToolView:
 
 
 @dataclass(frozen=True, slots=True)
+class TranslatedTool:
+    """A tool's words in one language: those of its own, and those shown where it has none."""
+
+    locale: str
+    language: str
+    own: dict[str, str]
+    shown: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ToolView:
     """A tool and its form. ``models`` is what the browser needs to follow a choice of provider:
     by step, then by provider. ``config`` is what of the stored one can be drawn, by step;
@@ -102,6 +112,7 @@ class ToolView:
     tool: AdminTool
     picture: str | None
     types: tuple[Option, ...]
+    translations: tuple[TranslatedTool, ...]
     preview_path: str
     config: dict[str, Any]
     form: ToolForm | None

@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar import Request, Router, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
@@ -27,6 +27,8 @@ Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=80)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+# By locale, then by field: what a tool is called elsewhere.
+Words = dict[str, dict[str, Annotated[str, StringConstraints(max_length=2000)]]]
 
 
 class NewTool(CamelModel):
@@ -40,7 +42,11 @@ class NewTool(CamelModel):
 
 
 class ToolChanges(CamelModel):
-    """What is left out stays. With ``updatedAt`` as read, a change since then is a conflict."""
+    """What is left out stays. With ``updatedAt`` as read, a change since then is a conflict.
+
+    ``translations`` replace all there were: ``{"de": {"title", "description"}}``; an empty text is
+    none.
+    """
 
     title: Title = ""
     description: Description = ""
@@ -49,6 +55,7 @@ class ToolChanges(CamelModel):
     is_active: bool = False
     is_featured: bool = False
     thumbnail: UUID | None = None
+    translations: Words = Field(default_factory=dict)
     updated_at: datetime | None = None
 
 
@@ -59,6 +66,7 @@ class AdminTool(CamelModel):
     slug: str
     title: str
     description: str
+    translations: Words
     implementation: str
     tool_type: str
     tool_type_name: str
@@ -78,6 +86,7 @@ class AdminTool(CamelModel):
             slug=tool.slug,
             title=tool.title,
             description=tool.description,
+            translations=tool.translations,
             implementation=tool.implementation,
             tool_type=tool.tool_type.name,
             tool_type_name=tool.tool_type.display_name,
@@ -151,7 +160,10 @@ async def change_tool(
     async with resources.db.transaction() as session:
         changed = await admin.change(session, tool_id, changes, data.updated_at)
         told = data.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, exclude={"updated_at", "description"}
+            mode="json",
+            by_alias=True,
+            exclude_unset=True,
+            exclude={"updated_at", "description", "translations"},
         )
         action = "tool.switched" if changes.keys() <= admin.SWITCHES else "tool.saved"
         await _record(session, user, action, tool_id, {"tool": changed.slug, **told})

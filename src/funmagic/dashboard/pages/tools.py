@@ -14,13 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.accounts.models import User
 from funmagic.catalog import admin
-from funmagic.catalog.models import Tool
+from funmagic.catalog.models import Tool, ToolType
 from funmagic.catalog.service import is_broken, plugin_of, prices_of
 from funmagic.core.errors import Invalid
-from funmagic.core.i18n import N_, translate
+from funmagic.core.i18n import DEFAULT_LOCALE, LOCALES, N_, language_name, translate
 from funmagic.core.resources import Resources
+from funmagic.core.translations import text_in
 from funmagic.dashboard.api.tools import AdminTool
-from funmagic.dashboard.contexts import NewToolView, Option, ToolRow, ToolsView, ToolView
+from funmagic.dashboard.contexts import (
+    NewToolView,
+    Option,
+    ToolRow,
+    ToolsView,
+    ToolView,
+    TranslatedTool,
+)
 from funmagic.dashboard.forms import ToolForm, readable, tool_form
 from funmagic.dashboard.pages.drawing import draw
 from funmagic.providers import service as providers
@@ -104,6 +112,7 @@ async def show_tool(
         tool=AdminTool.of(tool),
         picture=picture_of(tool.implementation, tool.thumbnail),
         types=types,
+        translations=_translations(tool),
         preview_path=f"/{locale}/tools/{tool.slug}",
         config=config,
         form=form,
@@ -117,9 +126,9 @@ def _row(tool: Tool, locale: str) -> ToolRow:
     return ToolRow(
         path=f"/{locale}/dashboard/tools/{tool.id}",
         api_path=f"/api/admin/tools/{tool.id}",
-        title=translate(locale, tool.title),
+        title=text_in(tool.translations, locale, "title", tool.title),
         slug=tool.slug,
-        type=translate(locale, tool.tool_type.display_name),
+        type=_type_name(tool.tool_type, locale),
         picture=picture_of(tool.implementation, tool.thumbnail),
         prices=tuple(prices_of(tool).values()),
         usage_count=tool.usage_count,
@@ -131,7 +140,25 @@ def _row(tool: Tool, locale: str) -> ToolRow:
 
 async def _types(session: AsyncSession, locale: str) -> tuple[Option, ...]:
     found = await admin.tool_types(session)
-    return tuple(Option(each.name, translate(locale, each.display_name)) for each in found)
+    return tuple(Option(each.name, _type_name(each, locale)) for each in found)
+
+
+def _type_name(tool_type: ToolType, locale: str) -> str:
+    return text_in(tool_type.translations, locale, "displayName", tool_type.display_name)
+
+
+def _translations(tool: Tool) -> tuple[TranslatedTool, ...]:
+    english = {"title": tool.title, "description": tool.description}
+    return tuple(
+        TranslatedTool(
+            locale,
+            language_name(locale),
+            own=tool.translations.get(locale, {}),
+            shown={name: translate(locale, text) for name, text in english.items()},
+        )
+        for locale in LOCALES
+        if locale != DEFAULT_LOCALE
+    )
 
 
 def _models(form: ToolForm) -> dict[str, dict[str, Any]]:
