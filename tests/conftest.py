@@ -52,6 +52,7 @@ LONG = {
 }
 TEMPLATE = "funmagic_template"
 MakeUser = Callable[..., Awaitable[User]]
+Absence = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,6 +120,26 @@ async def database_url(servers: dict[str, str], template_database: str) -> Async
     await administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     yield with_database(servers["DATABASE_URL"], name)
     await administer(servers, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def no_database(servers: dict[str, str], database_url: str) -> Absence:
+    """``async with no_database():`` is an outage: nobody gets into this test's database."""
+    name = database_url.partition("?")[0].rsplit("/", 1)[1]
+
+    @contextlib.asynccontextmanager
+    async def away() -> AsyncIterator[None]:
+        await administer(servers, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await administer(
+            servers,
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+        )
+        try:
+            yield
+        finally:
+            await administer(servers, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+    return away
 
 
 @pytest.fixture
