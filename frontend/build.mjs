@@ -84,7 +84,7 @@ async function buildScripts() {
       ...shared,
       format: "esm",
       splitting: true,
-      entryPoints: ["app.ts", "tool.ts", "account.ts", "dashboard.ts", "bookmarks.ts"].map((name) => join(here, "src", name)).filter(existsSync),
+      entryPoints: ["app.ts", "tool.ts", "account.ts", "dashboard.ts", "bookmarks.ts", "shop.ts"].map((name) => join(here, "src", name)).filter(existsSync),
     }),
   );
 }
