@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -135,6 +136,28 @@ async def test_a_slow_reader_keeps_no_old_row(
     elsewhere = Copies(Edition(edition._redis))
     assert (await copies.of("key", int, source.read)).value == 2
     assert (await elsewhere.of("key", int, source.read)).value == 2
+
+
+@pytest.mark.hazard("S13")
+async def test_a_thousand_changes_raced_by_readers(edition: Edition, source: Source) -> None:
+    """Of two processes, some slow to store; after each change both show what it made."""
+    order = random.Random(13)
+    processes = [Copies(edition), Copies(Edition(edition._redis))]
+
+    async def read() -> int:
+        await asyncio.sleep(order.choice((0, 0, 0.0005, 0.002)))
+        value = await source.read()
+        await asyncio.sleep(order.choice((0, 0, 0.0005, 0.002)))
+        return value
+
+    readers: set[asyncio.Task[Cached[int]]] = set()
+    for number in range(1_000):
+        readers |= {asyncio.create_task(copies.of("key", int, read)) for copies in processes}
+        await change(edition, source)
+        shown = await asyncio.gather(*(copies.of("key", int, source.read) for copies in processes))
+        assert [copy.value for copy in shown] == [number + 2] * 2
+        readers = {reader for reader in readers if not reader.done()}
+    await asyncio.gather(*readers)
 
 
 @pytest.mark.hazard("S13")
