@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from funmagic.web.account_contexts import AccountView
+from funmagic.web.shop_contexts import CatalogView, HomeView
 from funmagic.web.tool_contexts import Tone as Tone
 from funmagic.web.tool_contexts import ToolView
 
@@ -59,24 +60,6 @@ class Page:
     ways: tuple[WayIn, ...] = ()
     knows_viewer: bool = True  # False on error pages: who asks was not looked up
     sign_in_lifetime_min: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCard:
-    """A tool on offer, in the page's language. ``price_credits`` is what its first step costs."""
-
-    path: str
-    title: str
-    description: str
-    price_credits: int
-    picture_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class HomeView:
-    tools: tuple[ToolCard, ...]
-    main_tool: ToolCard | None
-    welcome_credits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +122,16 @@ class ErrorView:
     retry_path: str | None
 
 
-View = HomeView | ToolView | AccountView | CreditsView | InboxView | MailView | ErrorView
+View = (
+    HomeView
+    | CatalogView
+    | ToolView
+    | AccountView
+    | CreditsView
+    | InboxView
+    | MailView
+    | ErrorView
+)
 
 
 def context(page: Page, view: View) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from litestar.types import ControllerRouterHandler
 
 from funmagic.web.handlers import (
     address,
+    catalog,
     credits,
     home,
     inbox,
@@ -20,6 +21,7 @@ route_handlers: list[ControllerRouterHandler] = [
     serve_static,
     home.send_to_language,
     home.show_home,
+    catalog.show_catalog,
     tools.show_tool,
     sign_in.show_sign_in,
     sign_in.come_in,

@@ -1,6 +1,8 @@
-"""The first page."""
+"""The first page: what is new, what is best, and the ways into the catalog."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -8,13 +10,17 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from funmagic.accounts.models import User
-from funmagic.catalog import service as catalog
-from funmagic.catalog.service import ToolRow
+from funmagic.catalog.cache import CatalogCache
+from funmagic.catalog.shelf import CatalogQuery
 from funmagic.core.http import request_locale
-from funmagic.core.i18n import translate
 from funmagic.core.resources import Resources
-from funmagic.web.contexts import HomeView, ToolCard
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, picture_of, viewer_of
+from funmagic.web.handlers.catalog import viewer_in
+from funmagic.web.page_cache import shared
+from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of
+from funmagic.web.shop_contexts import HomeView, card_of, kind_chips, slide_of
+
+MOST_SIDES: Final = 2
+MOST_CARDS: Final = 8
 
 
 @get("/", include_in_schema=False)
@@ -31,28 +37,26 @@ async def send_to_language(request: AnyRequest) -> Redirect:
 async def show_home(
     request: AnyRequest,
     resources: NamedDependency[Resources],
+    catalog_cache: NamedDependency[CatalogCache],
     user_or_none: NamedDependency[User | None],
     locale: FromPath[str],
 ) -> Template:
-    """What is on offer."""
+    """Banners, the tools put in front (the most used ones where none is), the kinds there are."""
     known_locale(locale)
-    async with resources.db.transaction() as session:
-        tools = await catalog.active_tools(session)
-        viewer = await viewer_of(session, user_or_none)
-    cards = tuple(_card(tool, locale) for tool in tools)
+    board = await catalog_cache.board()
+    kinds = await catalog_cache.kinds()
+    featured = await catalog_cache.featured()
+    popular = await catalog_cache.page(CatalogQuery())
+    cards = featured.value or popular.value.cards[:MOST_CARDS]
+    viewer = await viewer_in(resources, user_or_none)
+    if viewer is None:
+        shared(request, board, kinds, featured, popular)
     view = HomeView(
-        tools=cards,
-        main_tool=cards[0] if cards else None,
+        slides=tuple(slide_of(banner, locale) for banner in board.value.main),
+        sides=tuple(slide_of(banner, locale) for banner in board.value.side[:MOST_SIDES]),
+        chips=kind_chips(kinds.value, locale, CatalogQuery()),
+        cards=tuple(card_of(card, locale) for card in cards),
         welcome_credits=resources.settings.welcome_credits,
+        is_stale=any(kept.stale_since for kept in (board, kinds, featured, popular)),
     )
     return drawn(request, "pages/home.html", page_of(request, viewer), view)
-
-
-def _card(tool: ToolRow, locale: str) -> ToolCard:
-    return ToolCard(
-        path=f"/{locale}/tools/{tool.slug}",
-        title=translate(locale, tool.title),
-        description=translate(locale, tool.description),
-        price_credits=tool.step_price(tool.plugin.steps[0].id),
-        picture_url=picture_of(tool.implementation, tool.thumbnail),
-    )

@@ -1,0 +1,113 @@
+"""The catalog: every tool on offer, by kind, in an order, by words, all of it by address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Template
+
+from funmagic.accounts.models import User
+from funmagic.catalog.cache import CatalogCache
+from funmagic.catalog.search import MAX_Q_CHARS
+from funmagic.catalog.shelf import CatalogQuery, Kind, Page
+from funmagic.core.cache import Cached
+from funmagic.core.errors import Invalid
+from funmagic.core.i18n import N_, translate
+from funmagic.core.resources import Resources
+from funmagic.web.contexts import Viewer
+from funmagic.web.page_cache import shared
+from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.shop_contexts import (
+    SORTS,
+    CatalogView,
+    card_of,
+    catalog_path,
+    kind_chips,
+    sort_chips,
+)
+
+EVERYTHING: Final = N_("All tools")
+MOST_SUGGESTED: Final = 4
+
+
+@get("/{locale:str}/tools", include_in_schema=False)
+async def show_catalog(
+    request: AnyRequest,
+    resources: NamedDependency[Resources],
+    catalog_cache: NamedDependency[CatalogCache],
+    user_or_none: NamedDependency[User | None],
+    locale: FromPath[str],
+    type: FromQuery[str | None] = None,
+    sort: FromQuery[str | None] = None,
+    q: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
+) -> Template:
+    """A page of the catalog. What an address asks for in vain is left out of it: a link that has
+    grown old still leads to tools."""
+    known_locale(locale)
+    kinds = await catalog_cache.kinds()
+    wanted = _query(kinds.value, type, sort, q, cursor)
+    found, asked = await _page(catalog_cache, wanted)
+    featured = await catalog_cache.featured()
+    suggested = () if found.value.cards else featured.value[:MOST_SUGGESTED]
+    viewer = await viewer_in(resources, user_or_none)
+    if viewer is None:
+        shared(request, kinds, found, featured, query=("type", "sort", "q", "cursor"))
+    first = CatalogQuery(type=asked.type, sort=asked.sort, q=asked.q)
+    following = CatalogQuery(
+        type=asked.type, sort=asked.sort, q=asked.q, cursor=found.value.next_cursor
+    )
+    names = {kind.name: kind.name_in(locale) for kind in kinds.value}
+    view = CatalogView(
+        title=names[asked.type] if asked.type else translate(locale, EVERYTHING),
+        q=asked.q,
+        kind=asked.type,
+        sort=asked.sort if asked.sort != "popular" else None,
+        chips=kind_chips(kinds.value, locale, asked),
+        orders=sort_chips(locale, asked),
+        cards=tuple(card_of(card, locale) for card in found.value.cards),
+        next_path=catalog_path(locale, following) if following.cursor else None,
+        first_path=catalog_path(locale, first) if asked.cursor else None,
+        clear_path=catalog_path(locale, CatalogQuery(sort=asked.sort)),
+        suggested=tuple(card_of(card, locale) for card in suggested),
+        is_stale=any(kept.stale_since for kept in (kinds, found, featured)),
+    )
+    return drawn(request, "pages/catalog.html", page_of(request, viewer), view)
+
+
+async def viewer_in(resources: Resources, user: User | None) -> Viewer | None:
+    """Who is signed in; of a visitor the database is asked nothing."""
+    if user is None:
+        return None
+    async with resources.db.transaction() as session:
+        return await viewer_of(session, user)
+
+
+def _query(
+    kinds: Sequence[Kind], type: str | None, sort: str | None, q: str | None, cursor: str | None
+) -> CatalogQuery:
+    """What of an address the catalog knows."""
+    words = " ".join((q or "").replace("\0", " ").split())[:MAX_Q_CHARS]
+    return CatalogQuery(
+        type=type if any(kind.name == type for kind in kinds) else None,
+        sort=next((known for known in SORTS if known == sort), "popular"),
+        q=words,
+        cursor=cursor or None,
+    )
+
+
+async def _page(
+    catalog_cache: CatalogCache, wanted: CatalogQuery
+) -> tuple[Cached[Page], CatalogQuery]:
+    """The page, and what it was asked by: without a cursor that is none, or another list's."""
+    try:
+        return await catalog_cache.page(wanted), wanted
+    except Invalid:
+        if wanted.cursor is None:
+            raise
+    asked = CatalogQuery(type=wanted.type, sort=wanted.sort, q=wanted.q)
+    return await catalog_cache.page(asked), asked
