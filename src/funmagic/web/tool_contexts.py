@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from funmagic.catalog.runs import Standing
 from funmagic.toolkit.schema import Kind
+from funmagic.web.pictures import ShopPicture
+from funmagic.web.shop_contexts import ShopCard
 
 # The stages of a tool's page, as the element ``tool-executor`` knows them. Idle waits for a photo;
 # a form that asks for none is ready from the beginning.
@@ -171,30 +174,24 @@ class Ratings:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What the tool is to the viewer. ``stars`` is 0 where they have not rated it."""
-
-    is_bookmarked: bool = False
-    can_rate: bool = False
-    stars: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Showcase:
     """What a tool's page shows around the workplace: the same for everybody, but for ``own``.
 
-    ``demo`` is a picture before and after; ``structured`` are JSON-LD objects, one a block.
+    ``kind`` names what it is filed under, at ``kind_path``; ``demo`` is a picture before and after;
+    ``structured`` are JSON-LD objects, one a block. ``is_stale`` where the database is away and
+    this was kept. Only people who have run a tool on offer may rate it.
     """
 
     kind: str
     kind_path: str
     ratings: Ratings
     usage_count: int
-    picture: Any = None
-    demo: Any = None
-    related: tuple[Any, ...] = ()
-    structured: tuple[dict[str, Any], ...] = ()
-    own: Own = Own()
+    picture: ShopPicture | None
+    demo: tuple[ShopPicture, ShopPicture] | None
+    related: tuple[ShopCard, ...]
+    structured: tuple[dict[str, Any], ...]
+    own: Standing
+    is_stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +218,19 @@ class ToolView:
     @property
     def can_run(self) -> bool:
         return self.offer != "ended"
+
+    @property
+    def can_rate(self) -> bool:
+        return self.offer == "everybody" and self.shop.own.has_run
+
+    @property
+    def can_bookmark(self) -> bool:
+        return self.offer == "everybody" or self.shop.own.is_bookmarked
+
+
+@dataclass(frozen=True, slots=True)
+class BookmarksView:
+    """The tools the viewer keeps. ``next_path`` leads to older ones."""
+
+    cards: tuple[ShopCard, ...]
+    next_path: str | None

@@ -112,8 +112,8 @@ def tool_view(
     return ToolView(
         slug=tool.slug,
         path=path,
-        title=draw.words(tool.title),
-        description=draw.words(tool.description),
+        title=tool.title_in(locale),
+        description=tool.description_in(locale),
         features=tuple(draw.words(feature) for feature in tool.features),
         steps=steps,
         form=form,

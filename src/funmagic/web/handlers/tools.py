@@ -15,19 +15,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.catalog import service as catalog
+from funmagic.catalog import shelf
+from funmagic.catalog.cache import CatalogCache
+from funmagic.catalog.runs import standing
 from funmagic.catalog.service import ToolRow
 from funmagic.core.clock import now
 from funmagic.core.errors import NotFound
 from funmagic.core.middleware import SHOWS_MODELS
 from funmagic.core.paging import decode_cursor, encode_cursor
 from funmagic.core.resources import Resources
+from funmagic.core.settings import Settings
 from funmagic.tasks import service as tasks
 from funmagic.tasks.models import Task
-from funmagic.tasks.views import TaskRow, task_rows, task_view
+from funmagic.tasks.views import task_rows, task_view
 from funmagic.toolkit.contract import Tool as Plugin
+from funmagic.web.contexts import Viewer
+from funmagic.web.page_cache import shared
 from funmagic.web.pages import PAGE_HEADERS, AnyRequest, drawn, known_locale, page_of, viewer_of
-from funmagic.web.tool_contexts import Offer, RatingLine, Ratings, Showcase
+from funmagic.web.tool_contexts import Offer, ToolView
 from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
+from funmagic.web.tool_showcase import Around, showcase
 
 RUNS_SHOWN: Final = 12
 # Whoever comes back within this time finds their newest task; later, a fresh start.
@@ -40,6 +47,7 @@ PAGE: Final = "pages/tool.html"
 async def show_tool(
     request: AnyRequest,
     resources: NamedDependency[Resources],
+    catalog_cache: NamedDependency[CatalogCache],
     user_or_none: NamedDependency[User | None],
     locale: FromPath[str],
     slug: FromPath[str],
@@ -50,10 +58,12 @@ async def show_tool(
 
     A named task of another tool, or from before its tool's slug was changed, leads to its page of
     today. ``runs`` is the cursor of the list of runs. Admins see tools that are switched off, and
-    may try them.
+    may try them. Whoever is not signed in sees the tool alone, drawn of what the catalog keeps.
     """
     known_locale(locale)
     before = task_id_of(decode_cursor(runs, str)[0]) if runs else None
+    if user_or_none is None:
+        return await _for_everybody(request, catalog_cache, locale, slug)
     async with resources.db.transaction() as session:
         named = await _named(session, user_or_none, task)
         if named is not None and (today := await catalog.slug_of(session, named.tool_id)) != slug:
@@ -64,28 +74,53 @@ async def show_tool(
             )
         tool, offer = await _tool(session, user_or_none, slug)
         viewer = await viewer_of(session, user_or_none)
+        found = await tasks.recent_of(session, user_or_none, slug, RUNS_SHOWN + 1, before=before)
+        rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
+        opened = named
+        if task is None:
+            opened = await _latest(session, user_or_none, slug, offer != "ended")
         family: Family | None = None
-        found: list[Task] = []
-        rows: list[TaskRow] = []
-        if user_or_none is not None:
-            found = await tasks.recent_of(
-                session, user_or_none, slug, RUNS_SHOWN + 1, before=before
+        if opened is not None:
+            family = Family(
+                await task_view(resources, session, opened, locale=locale),
+                await _ancestors(session, opened, len(tool.plugin.steps)),
             )
-            rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
-            opened = named
-            if task is None:
-                opened = await _latest(session, user_or_none, slug, offer != "ended")
-            if opened is not None:
-                family = Family(
-                    await task_view(resources, session, opened, locale=locale),
-                    await _ancestors(session, opened, len(tool.plugin.steps)),
-                )
-    older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
-    none = Ratings(None, 0, tuple(RatingLine(stars, 0) for stars in (5, 4, 3, 2, 1)))
-    shop = Showcase(
-        tool.tool_type, f"/{locale}/tools?type={tool.tool_type}", none, tool.usage_count
+        rating = await shelf.rating_of(session, slug)
+        own = await standing(session, user_or_none.id, tool.id)
+    around = Around(
+        rating=rating,
+        kinds=(await catalog_cache.kinds()).value,
+        related=(await catalog_cache.related(slug)).value if offer == "everybody" else (),
+        own=own,
     )
+    older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
+    shop = showcase(tool, around, locale, resources.settings.public_url)
     view = tool_view(tool, locale, family, rows, older, shop=shop, offer=offer)
+    return _page(request, viewer, tool, view)
+
+
+async def _for_everybody(
+    request: AnyRequest, kept: CatalogCache, locale: str, slug: str
+) -> Template:
+    """The page for whoever is not known: the same for all of them, and drawn without the database
+    where the catalog is kept."""
+    tool = await kept.tool(slug)
+    rating, kinds, related = await kept.rating(slug), await kept.kinds(), await kept.related(slug)
+    around = Around(
+        rating=rating.value,
+        kinds=kinds.value,
+        related=related.value,
+        is_stale=any(copy.stale_since for copy in (tool, rating, kinds, related)),
+    )
+    shared(request, tool, rating, kinds, related)
+    settings: Settings = request.app.state["settings"]
+    shop = showcase(tool.value, around, locale, settings.public_url)
+    return _page(
+        request, None, tool.value, tool_view(tool.value, locale, None, (), None, shop=shop)
+    )
+
+
+def _page(request: AnyRequest, viewer: Viewer | None, tool: ToolRow, view: ToolView) -> Template:
     if any(step.capability in MODELS for step in tool.plugin.steps):
         cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
     return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
@@ -106,22 +141,20 @@ def task_id_of(text: str) -> UUID:
         raise NotFound from None
 
 
-async def _tool(session: AsyncSession, user: User | None, slug: str) -> tuple[ToolRow, Offer]:
+async def _tool(session: AsyncSession, user: User, slug: str) -> tuple[ToolRow, Offer]:
     """The tool, and to whom it is offered. Raises :class:`NotFound` where that is nobody here."""
     try:
         return await catalog.tool_by_slug(session, slug), "everybody"
     except NotFound:
-        if not is_admin(user) and (
-            user is None or await tasks.latest_of(session, user, slug) is None
-        ):
+        if not is_admin(user) and await tasks.latest_of(session, user, slug) is None:
             raise
     offer: Offer = "admins" if is_admin(user) else "ended"
     return await catalog.tool_by_slug(session, slug, hidden_too=True), offer
 
 
-async def _named(session: AsyncSession, user: User | None, named: str | None) -> Task | None:
+async def _named(session: AsyncSession, user: User, named: str | None) -> Task | None:
     """The task the address names. Raises :class:`NotFound` for one that is not theirs."""
-    if user is None or named is None or named == NEW:
+    if named is None or named == NEW:
         return None
     return await tasks.owned_by(session, user.id, task_id_of(named))
 
