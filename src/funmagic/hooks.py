@@ -8,6 +8,7 @@ from funmagic.accounts.erasure import set_erase_hooks
 from funmagic.accounts.models import User
 from funmagic.accounts.service import set_sign_up_hooks
 from funmagic.assets import service as assets
+from funmagic.catalog import runs
 from funmagic.core.i18n import N_
 from funmagic.core.settings import Settings
 from funmagic.credits import service as credits
@@ -31,4 +32,4 @@ def wire(settings: Settings) -> None:
             )
 
     set_sign_up_hooks(give_welcome_credits)
-    set_erase_hooks(tasks.erase, assets.erase)
+    set_erase_hooks(tasks.erase, assets.erase, runs.erase)

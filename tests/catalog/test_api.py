@@ -71,13 +71,15 @@ async def test_prompts_providers_models_and_hidden_tools_stay_inside(
             (await anybody.get("/api/tools", params={"q": "canary"})).text,
         ]
         hidden = await anybody.get("/api/tools/canary-hidden")
-        card = json.loads(everything[0])["items"][0]
+        card = next(item for item in json.loads(everything[0])["items"] if item["slug"] == "ink")
         tool = json.loads(everything[1])
     assert hidden.status_code == 404
     for secret in (*SECRETS, "canary"):
         assert all(secret not in answer for answer in everything), secret
     shown = {"slug", "title", "description", "type", "features", "thumbnail", "isFeatured", "steps"}
-    assert set(card) == set(tool) == shown
+    shown |= {"usageCount"}
+    assert set(card) == shown | {"ratingAverage", "ratingCount", "createdAt"}
+    assert set(tool) == shown | {"rating"}
     step = {"id", "title", "action", "priceCredits", "follows"}
     assert set(card["steps"][0]) == step
     assert set(tool["steps"][0]) == step | {"input", "choices"}
@@ -107,19 +109,42 @@ async def test_the_list_is_paged_filtered_and_refuses_what_it_does_not_know(
         await add(db, f"ink-{number}", title=f"50% ink {number}")
     async with site.browser() as anybody:
         seen: list[str] = []
-        cursor = None
+        last: Any = None
+        cursor: Any = None
         for _ in range(3):
-            given = {"q": "ink", "limit": "2", **({"cursor": cursor} if cursor else {})}
+            given = {"q": "ink", "sort": "newest", "limit": "2"}
+            given |= {"cursor": cursor} if cursor else {}
             page = (await anybody.get("/api/tools", params=given)).json()
             seen += [item["slug"] for item in page["items"]]
-            cursor = page["nextCursor"]
+            last, cursor = cursor, page["nextCursor"]
         assert seen == [f"ink-{number}" for number in (4, 3, 2, 1, 0)]
         assert cursor is None
         of_type = (await anybody.get("/api/tools", params={"type": "photo"})).json()["items"]
         assert {item["type"] for item in of_type} == {"photo"}
-        assert (await anybody.get("/api/tools", params={"type": "no"})).json()["items"] == []
         assert len((await anybody.get("/api/tools", params={"q": "50%"})).json()["items"]) == 5
         assert (await anybody.get("/api/tools", params={"q": "_"})).json()["items"] == []
-        for wrong in ({"limit": "0"}, {"limit": "101"}, {"cursor": "x"}, {"cursor": "WyJhIl0"}):
+        for wrong in (
+            *({"limit": "0"}, {"limit": "101"}, {"cursor": "x"}, {"cursor": "WyJhIl0"}),
+            *(
+                {"type": "no"},
+                {"sort": "no"},
+                {"q": "a" * 101},
+                {"sort": "popular", "cursor": last},
+            ),
+        ):
             assert (await anybody.get("/api/tools", params=wrong)).status_code == 422, wrong
         assert (await anybody.get("/api/tools/no-such-tool")).status_code == 404
+
+
+async def test_an_answer_is_in_the_language_it_is_asked_in(site: Site, db: Database) -> None:
+    await add(db, "ink")
+    async with db.transaction() as s:
+        await s.execute(
+            text("UPDATE tools SET translations = CAST(:words AS jsonb) WHERE slug = 'ink'"),
+            {"words": json.dumps({"de": {"title": "Tinte"}})},
+        )
+    async with site.browser() as anybody:
+        for path in ("/api/tools/ink", "/api/tools"):
+            for asked, title in (("de", "Tinte"), ("fr", "Ink"), ("xx", "Ink")):
+                answer = (await anybody.get(path, params={"locale": asked, "q": "tinte"})).json()
+                assert answer.get("items", [answer])[0]["title"] == title

@@ -37,6 +37,13 @@ async def fetched(browser: httpx.AsyncClient, export_id: str) -> zipfile.ZipFile
     return zipfile.ZipFile(io.BytesIO(answer.content))
 
 
+RAN_FIGME = """
+    INSERT INTO tool_runs (user_id, tool_id)
+    SELECT users.id, tools.id FROM users, tools
+     WHERE users.email LIKE 'bo-%' AND tools.slug = 'figme'
+"""
+
+
 async def state_of(browser: httpx.AsyncClient) -> str:
     items = (await browser.get("/api/me/exports")).json()["items"]
     state: str = items[0]["state"]
@@ -62,6 +69,9 @@ async def test_a_copy_holds_all_that_is_ones_own_and_no_secret(
         await browser.put("/api/me/password", json={"password": "purple elephants sing"})
         picture = await upload(browser, astronaut, route="avatar")
         await browser.put("/api/me/avatar", json={"assetId": str(picture)})
+        await change(resources, RAN_FIGME)
+        await browser.put("/api/tools/figme/rating", json={"stars": 4})
+        await browser.put("/api/tools/figme/bookmark")
         # no upload is called so, but an archive must not depend on that
         await change(resources, "UPDATE assets SET file_name = '../../C:\\photo.jpg'")
         asked = await browser.post("/api/me/exports")
@@ -93,6 +103,9 @@ async def test_a_copy_holds_all_that_is_ones_own_and_no_secret(
     assert data["tasks"][0]["input"] == {"image": str(photo)}
     assert {"key.created", "password.changed"} <= {act["action"] for act in data["acts"]}
     assert len(data["signIns"]) == 1
+    assert [(one["tool"], one["runCount"]) for one in data["toolRuns"]] == [("figme", 1)]
+    assert [(one["tool"], one["stars"]) for one in data["ratings"]] == [("figme", 4)]
+    assert [one["tool"] for one in data["bookmarks"]] == ["figme"]
     files = {one["source"]: one for one in data["files"]}
     assert set(files) == {"upload", "avatar"}
     assert archive.read(files["upload"]["place"]) == astronaut

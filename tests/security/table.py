@@ -104,6 +104,11 @@ TABLE: dict[Key, Rule] = {
     # tools on offer
     ("GET", "/api/tools"): everybody(scope=ANY_KEY),
     ("GET", "/api/tools/{slug}"): everybody(path=REMOVER, scope=ANY_KEY),
+    ("PUT", "/api/tools/{slug}/rating"): people(422, path=REMOVER, body={}),
+    ("DELETE", "/api/tools/{slug}/rating"): people(path=REMOVER),
+    ("PUT", "/api/tools/{slug}/bookmark"): people(path=REMOVER),
+    ("DELETE", "/api/tools/{slug}/bookmark"): people(path=REMOVER),
+    ("GET", "/api/bookmarks"): people(),
     # files
     ("POST", "/api/upload"): people(
         body={

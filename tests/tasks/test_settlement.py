@@ -24,6 +24,7 @@ from funmagic.tasks.settlement import Failure, StoredOutput
 
 USAGES = text("SELECT count(*), sum(amount) FROM credit_transactions WHERE type = 'usage'")
 ENDS = text("SELECT count(*) FROM task_events WHERE type IN ('completed', 'failed')")
+RUNS = text("SELECT coalesce(sum(run_count), 0) FROM tool_runs")
 OUTPUTS = text("SELECT count(*) FROM assets WHERE source = 'output'")
 FAILURE = Failure("internal", "Something went wrong on our side. Credits refunded.")
 
@@ -87,6 +88,7 @@ async def assert_settled_once(resources: Resources, charged: int) -> None:
         assert tuple(used) == ((1, -charged) if charged else (0, None))
         assert await session.scalar(ENDS) == 1
         assert await session.scalar(OUTPUTS) == (1 if charged else 0)
+        assert await session.scalar(RUNS) == (1 if charged else 0)
 
 
 @pytest.mark.hazard("M4")

@@ -15,11 +15,13 @@ from sqlalchemy.orm import joinedload
 from funmagic.assets import media
 from funmagic.catalog.config import check
 from funmagic.catalog.models import Tool, ToolType
-from funmagic.catalog.service import NO_PICTURE, newest_first, plugin_of
+from funmagic.catalog.service import NO_PICTURE, plugin_of
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
-from funmagic.core.paging import DEFAULT_LIMIT
+from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
+from funmagic.core.translations import checked
+from funmagic.jobs import editions
 from funmagic.providers import registry
 from funmagic.providers import service as providers
 from funmagic.toolkit.contract import Step
@@ -31,14 +33,30 @@ NOT_READY = N_("Finish this tool's configuration first.")
 
 TEXTS: Final = frozenset({"title", "description", "slug"})
 SWITCHES: Final = frozenset({"is_active", "is_featured"})
+# What there is in other languages, and how long it may be.
+TRANSLATED: Final = {"title": 100, "description": 2000}
 
 
 async def tools(
     s: AsyncSession, *, q: str = "", limit: int = DEFAULT_LIMIT, cursor: str | None = None
 ) -> tuple[list[Tool], str | None]:
-    """Every tool, newest first, and the next page's cursor; ``q`` is part of title or slug."""
+    """Every tool, newest first, and the next page's cursor; ``q`` is part of title or slug.
+
+    Raises :class:`Invalid`.
+    """
+    check_limit(limit)
     query = select(Tool).options(joinedload(Tool.tool_type))
-    return await newest_first(s, query, q=q, limit=limit, cursor=cursor)
+    if cursor is not None:
+        query = query.where(Tool.id < decode_id(cursor))
+    if words := q.strip():
+        query = query.where(
+            Tool.title.icontains(words, autoescape=True)
+            | Tool.slug.icontains(words, autoescape=True)
+        )
+    found = list(await s.scalars(query.order_by(Tool.id.desc()).limit(limit + 1)))
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], encode_cursor(str(found[limit - 1].id))
 
 
 async def tool(s: AsyncSession, tool_id: UUID, *, locked: bool = False) -> Tool:
@@ -89,13 +107,15 @@ async def create(
         "config": await _recommended(s, plugin),
     }
     await _store(s, insert(Tool).values(**values))
+    await editions.bump(s)
     return await tool(s, tool_id)
 
 
 async def change(
     s: AsyncSession, tool_id: UUID, changes: Mapping[str, Any], read_at: datetime | None = None
 ) -> Tool:
-    """Change what is named: :data:`TEXTS`, :data:`SWITCHES`, ``tool_type``, ``thumbnail``.
+    """Change what is named: :data:`TEXTS`, :data:`SWITCHES`, ``tool_type``, ``thumbnail``,
+    ``translations``.
 
     A change of words moves ``updated_at``, which ``read_at`` (where given) must match; a switch
     does not: it collides with nothing. Raises :class:`NotFound`, :class:`Invalid`,
@@ -109,11 +129,14 @@ async def change(
         values["tool_type_id"] = await _type_id(s, changes["tool_type"])
     if "thumbnail" in changes:
         values["thumbnail"] = await _picture(s, changes["thumbnail"])
+    if "translations" in changes:
+        values["translations"] = checked(changes["translations"], TRANSLATED)
     if changes.get("is_active"):
         await _check_ready(s, found)
     is_switch = changes.keys() <= SWITCHES
     values["updated_at"] = Tool.updated_at if is_switch else func.clock_timestamp()
     await _store(s, update(Tool).where(Tool.id == tool_id).values(**values))
+    await editions.bump(s)
     return await tool(s, tool_id)
 
 

@@ -1,4 +1,4 @@
-"""The catalog as anybody may see it.
+"""The catalog as anybody may see it, and what people do to it: rate tools, and keep them.
 
 What is shown is listed here field by field. A tool's configuration holds prompts, providers, models
 and options: nothing of it passes but prices and the choices people have.
@@ -6,19 +6,27 @@ and options: nothing of it passes but prices and the choices people have.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-from litestar import Request, Router, get
+from litestar import Request, Router, delete, get, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from funmagic.accounts.models import User
 from funmagic.assets.media import media_url
-from funmagic.catalog import service
+from funmagic.catalog import bookmarks, ratings, service, shelf
+from funmagic.catalog.admin import UNKNOWN_TYPE
+from funmagic.catalog.cache import CatalogCache
+from funmagic.catalog.search import MAX_Q_CHARS
 from funmagic.catalog.service import ToolRow
+from funmagic.catalog.shelf import PAGE_SIZE, Card, CatalogQuery, Rating, Sort
+from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel, request_locale
-from funmagic.core.i18n import translate
-from funmagic.core.paging import DEFAULT_LIMIT, Page
+from funmagic.core.i18n import LOCALES, translate
+from funmagic.core.paging import Page
 from funmagic.core.resources import Resources
+from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Choice, Step
 from funmagic.toolkit.schema import choices_of, form_of, json_schema_of
 
@@ -33,8 +41,23 @@ class StepCard(CamelModel):
     follows: str | None
 
 
+class RatingView(CamelModel):
+    """What people think of a tool. ``distribution`` is how many gave 1, 2, 3, 4 and 5 stars."""
+
+    average: float | None
+    count: int
+    distribution: list[int]
+
+    @classmethod
+    def of(cls, rating: Rating) -> RatingView:
+        return cls(
+            average=rating.average, count=rating.count, distribution=list(rating.distribution)
+        )
+
+
 class ToolCard(CamelModel):
-    """A tool on offer. ``thumbnail`` is an address on this site."""
+    """A tool on offer. ``thumbnail`` is an address on this site; ``usageCount`` counts completed
+    runs."""
 
     slug: str
     title: str
@@ -43,6 +66,10 @@ class ToolCard(CamelModel):
     features: list[str]
     thumbnail: str | None
     is_featured: bool
+    rating_average: float | None
+    rating_count: int
+    usage_count: int
+    created_at: datetime
     steps: list[StepCard]
 
 
@@ -69,71 +96,171 @@ class ToolView(CamelModel):
     features: list[str]
     thumbnail: str | None
     is_featured: bool
+    rating: RatingView
+    usage_count: int
     steps: list[StepView]
 
 
-@get("/")
+class NewRating(CamelModel):
+    stars: int
+
+
+class OwnRating(CamelModel):
+    """One's own stars, null once they are taken back, and what all think now."""
+
+    stars: int | None
+    rating: RatingView
+
+
+class OwnBookmark(CamelModel):
+    is_bookmarked: bool
+
+
+@get("/tools", opt={"scope": None})
 async def list_tools(
     request: Request[Any, Any, Any],
-    resources: NamedDependency[Resources],
+    catalog_cache: NamedDependency[CatalogCache],
     type: FromQuery[str | None] = None,
-    q: FromQuery[str] = "",
-    limit: FromQuery[int] = DEFAULT_LIMIT,
+    sort: FromQuery[Sort] = "popular",
+    q: Annotated[str, QueryParameter(max_length=MAX_Q_CHARS)] = "",
+    locale: FromQuery[str | None] = None,
+    limit: FromQuery[int] = PAGE_SIZE,
     cursor: FromQuery[str | None] = None,
 ) -> Page[ToolCard]:
-    """Tools on offer, newest first; ``type`` is the name of a kind of tool."""
-    async with resources.db.transaction() as session:
-        rows, next_cursor = await service.page_of_active(
-            session, tool_type=type, q=q, limit=limit, cursor=cursor
-        )
-    locale = request_locale(request)
-    items = [
-        ToolCard(
-            **_card(row, locale),
-            steps=[StepCard(**_step_card(row, step, locale)) for step in row.plugin.steps],
-        )
-        for row in rows
-    ]
-    return Page[ToolCard](items=items, next_cursor=next_cursor)
+    """Tools on offer. ``type`` is the name of a kind of tool; ``q`` is looked for in every
+    language; ``locale`` is the language of the answer."""
+    kinds = (await catalog_cache.kinds()).value
+    if type is not None and all(kind.name != type for kind in kinds):
+        raise Invalid(fields={"type": UNKNOWN_TYPE})
+    query = CatalogQuery(type=type, sort=sort, q=q, cursor=cursor, limit=limit)
+    found = (await catalog_cache.page(query)).value
+    spoken = _locale(request, locale)
+    items = [_card(card, spoken) for card in found.cards]
+    return Page[ToolCard](items=items, next_cursor=found.next_cursor)
 
 
-@get("/{slug:str}")
+@get("/tools/{slug:str}", opt={"scope": None})
 async def show_tool(
-    request: Request[Any, Any, Any], resources: NamedDependency[Resources], slug: FromPath[str]
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    slug: FromPath[str],
+    locale: FromQuery[str | None] = None,
 ) -> ToolView:
     """One tool on offer."""
     async with resources.db.transaction() as session:
         row = await service.tool_by_slug(session, slug)
-    locale = request_locale(request)
-    steps = [
-        StepView(
-            **_step_card(row, step, locale),
-            input=json_schema_of(step.input_model),
-            choices=_choices(row, step),
-        )
-        for step in row.plugin.steps
-    ]
-    return ToolView(**_card(row, locale), steps=steps)
+        rating = await shelf.rating_of(session, slug)
+    spoken = _locale(request, locale)
+    return ToolView(
+        slug=row.slug,
+        title=row.title_in(spoken),
+        description=row.description_in(spoken),
+        type=row.tool_type,
+        features=[translate(spoken, feature) for feature in row.features],
+        thumbnail=media_url(row.thumbnail),
+        is_featured=row.is_featured,
+        rating=RatingView.of(rating),
+        usage_count=row.usage_count,
+        steps=[
+            StepView(
+                **_step_card(step, row.step_price(step.id), spoken),
+                input=json_schema_of(step.input_model),
+                choices=_choices(row, step),
+            )
+            for step in row.plugin.steps
+        ],
+    )
 
 
-def _card(row: ToolRow, locale: str) -> dict[str, Any]:
-    return {
-        "slug": row.slug,
-        "title": translate(locale, row.title),
-        "description": translate(locale, row.description),
-        "type": row.tool_type,
-        "features": [translate(locale, feature) for feature in row.features],
-        "thumbnail": media_url(row.thumbnail),
-        "is_featured": row.is_featured,
-    }
+@put("/tools/{slug:str}/rating")
+async def rate_tool(
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    slug: FromPath[str],
+    data: JSONBody[NewRating],
+) -> OwnRating:
+    """Give a tool one has run one to five stars, in place of those given before."""
+    async with resources.db.transaction() as session:
+        rating = await ratings.rate(session, user.id, slug, data.stars)
+    return OwnRating(stars=data.stars, rating=RatingView.of(rating))
 
 
-def _step_card(row: ToolRow, step: Step, locale: str) -> dict[str, Any]:
+@delete("/tools/{slug:str}/rating", status_code=200)
+async def take_rating_back(
+    resources: NamedDependency[Resources], user: NamedDependency[User], slug: FromPath[str]
+) -> OwnRating:
+    """Remove one's own rating, if there is one."""
+    async with resources.db.transaction() as session:
+        rating = await ratings.take_back(session, user.id, slug)
+    return OwnRating(stars=None, rating=RatingView.of(rating))
+
+
+@put("/tools/{slug:str}/bookmark")
+async def add_bookmark(
+    resources: NamedDependency[Resources], user: NamedDependency[User], slug: FromPath[str]
+) -> OwnBookmark:
+    """Keep a tool, to find it again."""
+    async with resources.db.transaction() as session:
+        await bookmarks.add(session, user.id, slug)
+    return OwnBookmark(is_bookmarked=True)
+
+
+@delete("/tools/{slug:str}/bookmark", status_code=200)
+async def remove_bookmark(
+    resources: NamedDependency[Resources], user: NamedDependency[User], slug: FromPath[str]
+) -> OwnBookmark:
+    """Keep a tool no longer."""
+    async with resources.db.transaction() as session:
+        await bookmarks.remove(session, user.id, slug)
+    return OwnBookmark(is_bookmarked=False)
+
+
+@get("/bookmarks")
+async def list_bookmarks(
+    request: Request[Any, Any, Any],
+    resources: NamedDependency[Resources],
+    user: NamedDependency[User],
+    locale: FromQuery[str | None] = None,
+    limit: FromQuery[int] = PAGE_SIZE,
+    cursor: FromQuery[str | None] = None,
+) -> Page[ToolCard]:
+    """The tools one keeps that are on offer, the last kept first."""
+    async with resources.db.transaction() as session:
+        found = await bookmarks.page(session, user.id, cursor=cursor, limit=limit)
+    spoken = _locale(request, locale)
+    items = [_card(card, spoken) for card in found.cards]
+    return Page[ToolCard](items=items, next_cursor=found.next_cursor)
+
+
+def _locale(request: Request[Any, Any, Any], wanted: str | None) -> str:
+    return wanted if wanted in LOCALES else request_locale(request)
+
+
+def _card(card: Card, locale: str) -> ToolCard:
+    plugin = discovery.tool(card.implementation)
+    steps = [_step_card(step, card.prices[step.id], locale) for step in plugin.steps]
+    return ToolCard(
+        slug=card.slug,
+        title=card.title_in(locale),
+        description=card.description_in(locale),
+        type=card.type,
+        features=[translate(locale, feature) for feature in plugin.features],
+        thumbnail=media_url(card.thumbnail),
+        is_featured=card.is_featured,
+        rating_average=card.rating_average,
+        rating_count=card.rating_count,
+        usage_count=card.usage_count,
+        created_at=card.created_at,
+        steps=[StepCard(**step) for step in steps],
+    )
+
+
+def _step_card(step: Step, price_credits: int, locale: str) -> dict[str, Any]:
     return {
         "id": step.id,
         "title": translate(locale, step.title),
         "action": translate(locale, step.action),
-        "price_credits": row.step_price(step.id),
+        "price_credits": price_credits,
         "follows": step.follows,
     }
 
@@ -149,4 +276,15 @@ def _choice(choice: Choice) -> ChoiceView:
     return ChoiceView(slug=choice.slug, name=choice.name, image_url=media_url(choice.image))
 
 
-router = Router("/api/tools", route_handlers=[list_tools, show_tool], opt={"scope": None})
+router = Router(
+    "/api",
+    route_handlers=[
+        list_tools,
+        show_tool,
+        rate_tool,
+        take_rating_back,
+        add_bookmark,
+        remove_bookmark,
+        list_bookmarks,
+    ],
+)

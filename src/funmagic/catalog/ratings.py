@@ -15,6 +15,7 @@ from funmagic.catalog import runs, service, shelf
 from funmagic.catalog.shelf import Rating
 from funmagic.core.errors import Forbidden, Invalid
 from funmagic.core.i18n import N_
+from funmagic.jobs import editions
 
 NEEDS_RUN: Final = N_("You can rate a tool once you have used it.")
 ONE_TO_FIVE: Final = N_("Choose one to five stars.")
@@ -40,6 +41,7 @@ async def rate(s: AsyncSession, user_id: UUID, slug: str, stars: int) -> Rating:
     if not (await runs.standing(s, user_id, tool.id)).has_run:
         raise Forbidden(NEEDS_RUN, type="rating_needs_run")
     await s.execute(RATE, {"user_id": user_id, "tool_id": tool.id, "stars": stars})
+    await editions.bump(s)
     return await shelf.rating_of(s, slug)
 
 
@@ -47,4 +49,5 @@ async def take_back(s: AsyncSession, user_id: UUID, slug: str) -> Rating:
     """Remove somebody's rating, if any; what the others think. Raises :class:`NotFound`."""
     tool_id = await service.id_of(s, slug)
     await s.execute(TAKE_BACK, {"user_id": user_id, "tool_id": tool_id})
+    await editions.bump(s)
     return await shelf.rating_of(s, slug)

@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from funmagic.jobs import editions
+
 RECORD: Final = text("""
     INSERT INTO tool_runs (user_id, tool_id) VALUES (:user_id, :tool_id)
     ON CONFLICT (user_id, tool_id)
@@ -56,3 +58,4 @@ async def erase(s: AsyncSession, user_id: UUID) -> None:
     """Take out what tools somebody ran, rated and kept; the tools' ratings follow."""
     for statement in ERASE:
         await s.execute(statement, {"user_id": user_id})
+    await editions.bump(s)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import add
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.catalog.models import Tool, ToolType
@@ -22,13 +24,17 @@ from funmagic.core.paging import bad_cursor, decode_cursor, encode_cursor
 
 MAX_Q_CHARS: Final = 100
 UNKNOWN_SORT: Final = N_("There is no such order.")
-# What a search sets for itself: a plan for these very words (how many tools have one differs by
-# thousands), and how alike a mistyped word is (two letters swapped in a word of six: 0.57).
+MAX_WORDS: Final = 8
+ALIKE: Final = 0.5  # how alike a mistyped word is: two letters swapped in a word of six, 0.57
+ALIKE_LOOKED_AT: Final = 200
+# What a search sets for itself. The plan is made for its very words: of how many tools have them,
+# one word and another differ by thousands. And it goes by an index: looking at every tool seems
+# cheap to a planner that does not know how long it takes to compare two words.
 FOR_SEARCH: Final = select(
     func.set_config("plan_cache_mode", "force_custom_plan", True),
-    func.set_config("pg_trgm.word_similarity_threshold", "0.5", True),
+    func.set_config("enable_seqscan", "off", True),
+    func.set_config("pg_trgm.word_similarity_threshold", str(ALIKE), True),
 )
-ALIKE_LOOKED_AT: Final = 200
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -111,18 +117,23 @@ async def _walk(
 
 
 async def _alike(s: AsyncSession, offered: Select[Any], words: str, limit: int) -> Rows:
-    """Tools with a title that looks like what was typed, the most alike first."""
-    folded = func.catalog_folded(words)
-    likeness = func.word_similarity(folded, Tool.folded_title).label("likeness")
+    """Tools with a title that looks like what was typed, the most alike first.
+
+    A title is as alike as the mean of the words is, so one word too many does no harm.
+    """
+    typed = [func.catalog_folded(word) for word in words.split()[:MAX_WORDS]]
+    each = [func.word_similarity(word, Tool.folded_title) for word in typed]
+    likeness: ColumnElement[Any] = reduce(add, each) / len(each)
     some = (
-        offered.add_columns(likeness)
-        .where(Tool.folded_title.bool_op("%>")(folded))
+        offered.add_columns(likeness.label("likeness"))
+        .where(or_(*(Tool.folded_title.bool_op("%>")(word) for word in typed)))
         .limit(ALIKE_LOOKED_AT)
         .subquery()
     )
     columns = some.c
     order = (columns.likeness.desc(), columns.usage_count.desc(), columns.id.desc())
-    return (await s.execute(select(some).order_by(*order).limit(limit))).all()
+    query = select(some).where(columns.likeness >= ALIKE).order_by(*order).limit(limit)
+    return (await s.execute(query)).all()
 
 
 def _place(sort: str, after: str | None, parts: Collection[int]) -> tuple[int, Place | None]:

@@ -19,16 +19,15 @@ from funmagic.catalog.models import Tool, ToolType
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.log import logger
-from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
 from funmagic.core.translations import Translations, text_in
+from funmagic.jobs import editions
 from funmagic.toolkit import discovery
 from funmagic.toolkit.contract import Tool as Plugin
 from funmagic.toolkit.schema import media_in
 
 log = logger(__name__)
 
-# A catalog larger than this is paged by query.
-ACTIVE_LIMIT = 500
+REMEMBERED_LIMIT = 500
 
 NO_PICTURE = N_("This picture is not there any more. Please upload it again.")
 
@@ -50,7 +49,11 @@ class ToolRow:
     usage_count: int
     config: ToolConfig
     config_json: str  # as it is stored; equal as JSON, not letter by letter
-    plugin: Plugin
+
+    @property
+    def plugin(self) -> Plugin:
+        """Looked up, so that a row can be kept as plain values."""
+        return discovery.tool(self.implementation)
 
     def title_in(self, locale: str) -> str:
         return text_in(self.translations, locale, "title", self.title)
@@ -77,8 +80,8 @@ class ToolRow:
         return self.step(step_id).price_credits
 
 
-_remembered: dict[str, ToolRow] = {}  # by slug, at most ACTIVE_LIMIT
-_told: set[UUID] = set()  # tools whose configuration was found broken, at most ACTIVE_LIMIT
+_remembered: dict[str, ToolRow] = {}  # by slug, at most REMEMBERED_LIMIT
+_told: set[UUID] = set()  # tools whose configuration was found broken, at most REMEMBERED_LIMIT
 
 
 async def tool_by_slug(s: AsyncSession, slug: str, *, hidden_too: bool = False) -> ToolRow:
@@ -94,7 +97,7 @@ async def tool_by_slug(s: AsyncSession, slug: str, *, hidden_too: bool = False) 
     if not row:
         _remembered.pop(slug, None)
         raise NotFound()
-    if len(_remembered) >= ACTIVE_LIMIT:
+    if len(_remembered) >= REMEMBERED_LIMIT:
         _remembered.clear()
     _remembered[slug] = row
     return row
@@ -132,52 +135,6 @@ def remembered(slug: str) -> ToolRow | None:
     ``config``, and who reads it anew where it is not.
     """
     return _remembered.get(slug)
-
-
-async def active_tools(s: AsyncSession, *, limit: int = ACTIVE_LIMIT) -> list[ToolRow]:
-    """At most ``limit`` active tools, featured first, then by title."""
-    query = (
-        _offered()
-        .order_by(Tool.is_featured.desc(), Tool.title, Tool.id)
-        .limit(min(limit, ACTIVE_LIMIT))
-    )
-    rows = (_row(tool) for tool in await s.scalars(query))
-    return [row for row in rows if row is not None]
-
-
-async def page_of_active(
-    s: AsyncSession,
-    *,
-    tool_type: str | None = None,
-    q: str = "",
-    limit: int = DEFAULT_LIMIT,
-    cursor: str | None = None,
-) -> tuple[list[ToolRow], str | None]:
-    """Active tools, newest first, and the next page's cursor; ``q`` is part of title or slug."""
-    known = [plugin.key for plugin in discovery.all_tools()]
-    query = _offered().where(Tool.implementation.in_(known))
-    if tool_type is not None:
-        query = query.where(ToolType.name == tool_type)
-    found, next_cursor = await newest_first(s, query, q=q, limit=limit, cursor=cursor)
-    return [row for tool in found if (row := _row(tool))], next_cursor
-
-
-async def newest_first(
-    s: AsyncSession, query: Any, *, q: str, limit: int, cursor: str | None
-) -> tuple[list[Tool], str | None]:
-    """A page of a query of tools, those with ``q`` in title or slug. Raises :class:`Invalid`."""
-    check_limit(limit)
-    if cursor is not None:
-        query = query.where(Tool.id < decode_id(cursor))
-    if words := q.strip():
-        query = query.where(
-            Tool.title.icontains(words, autoescape=True)
-            | Tool.slug.icontains(words, autoescape=True)
-        )
-    found = list(await s.scalars(query.order_by(Tool.id.desc()).limit(limit + 1)))
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], encode_cursor(str(found[limit - 1].id))
 
 
 async def titles(s: AsyncSession, tool_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -228,6 +185,7 @@ async def configure(
     stored = checked.model_dump(mode="json", by_alias=True)
     changes = {"config": stored, "updated_at": func.clock_timestamp()}
     await s.execute(update(Tool).where(Tool.id == tool_id).values(**changes))
+    await editions.bump(s)
     return checked
 
 
@@ -297,14 +255,13 @@ def _row(tool: Tool) -> ToolRow | None:
         usage_count=tool.usage_count,
         config=config,
         config_json=json.dumps(tool.config),
-        plugin=plugin,
     )
 
 
 def _tell_once(tool: Tool, error: Invalid) -> None:
     if tool.id in _told:
         return
-    if len(_told) >= ACTIVE_LIMIT:
+    if len(_told) >= REMEMBERED_LIMIT:
         _told.clear()
     _told.add(tool.id)
     log.error("tool is broken and not offered", slug=tool.slug, fields=sorted(error.fields))

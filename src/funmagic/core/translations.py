@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from funmagic.core.i18n import translate
+from funmagic.core.errors import Invalid
+from funmagic.core.i18n import DEFAULT_LOCALE, LOCALES, N_, translate
 
 Translations = dict[str, dict[str, str]]
+
+UNKNOWN_LOCALE = N_("There is no such language.")
+UNKNOWN_FIELD = N_("This is not translated.")
+TOO_LONG = N_("This text is too long.")
 
 
 def text_in(
@@ -17,3 +23,27 @@ def text_in(
     Where the row has none, it is said as the catalogs say the same English, and else in English.
     """
     return translations.get(locale, {}).get(field) or translate(locale, english)
+
+
+def checked(given: Mapping[str, Mapping[str, Any]], max_chars: Mapping[str, int]) -> Translations:
+    """Translations as they are stored: trimmed, without empty ones.
+
+    ``max_chars`` names the fields there are. Raises :class:`Invalid` with each wrong place:
+    ``translations.de.title``.
+    """
+    stored: Translations = {}
+    wrong: dict[str, str] = {}
+    for locale, texts in given.items():
+        if locale not in LOCALES or locale == DEFAULT_LOCALE:
+            wrong[f"translations.{locale}"] = UNKNOWN_LOCALE
+            continue
+        for field, text in texts.items():
+            if field not in max_chars:
+                wrong[f"translations.{locale}.{field}"] = UNKNOWN_FIELD
+            elif len(text) > max_chars[field]:
+                wrong[f"translations.{locale}.{field}"] = TOO_LONG
+            elif text.strip():
+                stored.setdefault(locale, {})[field] = text.strip()
+    if wrong:
+        raise Invalid(fields=wrong)
+    return stored

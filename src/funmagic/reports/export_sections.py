@@ -158,6 +158,34 @@ SECTIONS: Final = (
         key="tasks.id",
     ),
     _section(
+        "toolRuns",
+        {
+            "tool": "tools.slug",
+            "runCount": "run_count",
+            "firstRunAt": "first_run_at",
+            "lastRunAt": "last_run_at",
+        },
+        source="tool_runs JOIN tools ON tools.id = tool_id",
+        key="tool_id",
+    ),
+    _section(
+        "ratings",
+        {
+            "tool": "tools.slug",
+            "stars": "stars",
+            "createdAt": "tool_ratings.created_at",
+            "updatedAt": "tool_ratings.updated_at",
+        },
+        source="tool_ratings JOIN tools ON tools.id = tool_id",
+        key="tool_id",
+    ),
+    _section(
+        "bookmarks",
+        {"tool": "tools.slug", "createdAt": "tool_bookmarks.created_at"},
+        source="tool_bookmarks JOIN tools ON tools.id = tool_id",
+        key="tool_id",
+    ),
+    _section(
         "files",
         {
             "id": "id",

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.assets import service as assets
+from funmagic.catalog import runs
 from funmagic.core.i18n import N_
 from funmagic.credits import service as credits
 from funmagic.providers import calls
@@ -109,6 +110,7 @@ async def complete(
     )
     await session.execute(STEP_DONE, {"task_id": held.id, "step_id": step_id, "output": output})
     await session.execute(COMPLETE, {"task_id": held.id, "output": output})
+    await runs.record_run(session, held.user_id, held.tool_id)
     told = [
         await events.append(session, held.id, "step_completed", stepId=step_id, output=output),
         await events.append(session, held.id, "completed", output=output),
