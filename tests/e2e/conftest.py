@@ -38,6 +38,8 @@ from playwright.sync_api import (
 )
 from tests.conftest import TEMPLATE
 
+from funmagic.embedded.process import tethered
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # 3D is drawn by software, and nothing else is: what a graphics card would do for pages takes more
 # than twice the work without one.
@@ -349,7 +351,8 @@ def visitor(make_visitor: MakeVisitor) -> Visitor:
 def _process(
     arguments: list[str], environment: dict[str, str], log: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "funmagic.cli", *arguments]
+    # a run of the tests that is killed leaves nothing behind
+    command = tethered([sys.executable, "-m", "funmagic.cli", *arguments])
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         yield process
