@@ -10,10 +10,15 @@ from importlib.metadata import version
 import click
 import uvloop
 
-from bench import creates, latency, throughput
+from bench import creates, growth, latency, throughput
 from bench.ground import ground, migrate, servers
 
-PARTS = {"creates": creates.run, "latency": latency.run, "throughput": throughput.run}
+PARTS = {
+    "creates": creates.run,
+    "growth": growth.run,
+    "latency": latency.run,
+    "throughput": throughput.run,
+}
 
 
 @click.command()
