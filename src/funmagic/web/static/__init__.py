@@ -16,6 +16,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath
 
+from funmagic.core.compression import best_encoding
 from funmagic.core.errors import NotFound
 
 DIST = Path(__file__).parent / "dist"
@@ -49,10 +50,9 @@ class BuiltFile:
 
     def best_for(self, accept_encoding: str) -> tuple[bytes, str | None]:
         """The smallest form a client takes, with its ``Content-Encoding``."""
-        taken = {part.split(";")[0].strip() for part in accept_encoding.split(",")}
-        for encoding in ("br", "gzip"):
-            if encoding in taken and encoding in self.encoded:
-                return self.encoded[encoding], encoding
+        encoding = best_encoding(accept_encoding.encode("latin-1"))
+        if encoding in self.encoded:
+            return self.encoded[encoding], encoding
         return self.plain, None
 
 

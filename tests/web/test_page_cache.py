@@ -1,0 +1,194 @@
+"""Pages drawn once for all visitors: what may be shared, for how long, in which form."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import brotli
+import httpx
+import pytest
+from sqlalchemy import text
+from tests.conftest import Absence, MakeUser, Site
+
+from funmagic.catalog.cache import bump
+from funmagic.core.resources import Resources
+from funmagic.web import page_cache
+from funmagic.web.page_cache import PageCache
+
+CATALOG = "/en/tools"
+TOOL = "/en/tools/figme"
+RENAME = text("UPDATE tools SET title = :title WHERE slug = 'figme'")
+
+
+@pytest.fixture
+async def visitor(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    async with site.browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of pages that the application was asked for."""
+    asked: list[str] = []
+    ask = PageCache._ask
+
+    async def noted(*arguments: object) -> object:
+        asked.append(arguments[1]["path"])  # type: ignore[index]  # the request's scope
+        return await ask(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PageCache, "_ask", noted)
+    return asked
+
+
+async def rename(resources: Resources, title: str) -> None:
+    async with resources.db.transaction() as session:
+        await bump(session)
+        await session.execute(RENAME, {"title": title})
+
+
+async def test_a_page_is_drawn_once_and_says_what_may_be_done_with_it(
+    site: Site, visitor: httpx.AsyncClient, drawings: list[str]
+) -> None:
+    for path in ("/en", CATALOG, f"{CATALOG}?sort=newest", TOOL):
+        first = await visitor.get(path)
+        async with site.browser() as another:
+            again = await another.get(path)
+        assert (first.status_code, again.text) == (200, first.text)
+        assert again.headers["cache-control"] == "public, max-age=0, must-revalidate"
+        assert again.headers.get_list("vary") == ["Accept-Encoding, Cookie"]
+        assert again.headers["etag"] == first.headers["etag"]
+        assert again.headers["x-request-id"] != first.headers["x-request-id"]
+        kept = await visitor.get(path, headers={"If-None-Match": again.headers["etag"]})
+        assert (kept.status_code, kept.content) == (304, b"")
+        assert kept.headers["etag"] == again.headers["etag"]
+        assert kept.headers["content-security-policy"] == first.headers["content-security-policy"]
+        assert drawings == [urlsplit(path).path]
+        drawings.clear()
+
+
+async def test_whoever_comes_is_given_what_is_theirs(
+    site: Site, make_user: MakeUser, drawings: list[str]
+) -> None:
+    """A page drawn for a person or a program is neither kept nor taken from what is kept."""
+    async with site.browser(await make_user()) as ada, site.browser() as visitor:
+        own = [await ada.get(CATALOG), await ada.get(CATALOG)]
+        other = await visitor.get(CATALOG)
+        third = await ada.get(CATALOG)
+        keyed = await visitor.get(CATALOG, headers={"Authorization": "Basic bm9ib2R5"})
+    assert len(drawings) == 5
+    for page in (*own, third):
+        assert "ada@example.com" in page.text
+        assert page.headers["cache-control"] == "private, no-cache"
+        assert "etag" not in page.headers
+    assert "ada@example.com" not in other.text
+    assert "etag" not in keyed.headers
+
+
+async def test_a_language_is_remembered_by_each_browser(site: Site) -> None:
+    """Also by one whose page was drawn for another, and only where it is news."""
+    for _ in range(2):
+        async with site.browser() as browser:
+            first = await browser.get("/de/tools")
+            assert browser.cookies["fm_locale"] == "de"
+            assert first.headers["set-cookie"].startswith("fm_locale=de;")
+            assert "set-cookie" not in (await browser.get("/de/tools")).headers
+            assert "fm_locale=zh" in (await browser.get("/zh/tools")).headers["set-cookie"]
+
+
+async def test_only_an_address_that_is_understood_is_kept(
+    visitor: httpx.AsyncClient, drawings: list[str]
+) -> None:
+    """What somebody adds to one is in nobody else's page, nor fills it the memory."""
+    for path in (f"{CATALOG}?from=them", f"{CATALOG}?sort=newest&sort=popular", "/en/nowhere"):
+        for _ in range(2):
+            assert "etag" not in (await visitor.get(path)).headers
+    assert len(drawings) == 6
+    assert "from=them" not in (await visitor.get(CATALOG)).text
+
+
+@pytest.mark.hazard("S13")
+async def test_after_an_edit_the_page_before_it_is_gone(
+    site: Site, visitor: httpx.AsyncClient
+) -> None:
+    for title in ("First words", "Second words"):
+        await rename(site.resources, title)
+        pages = [await visitor.get(path) for path in (CATALOG, TOOL, CATALOG)]
+        assert all(title in page.text for page in pages)
+        assert pages[0].headers["etag"] == pages[2].headers["etag"]
+
+
+@pytest.mark.hazard("S13")
+async def test_a_page_drawn_during_an_edit_is_not_kept(
+    site: Site, visitor: httpx.AsyncClient
+) -> None:
+    """It was read before the commit, and asked for again right after it."""
+    async with site.resources.db.transaction() as session:
+        await bump(session)
+        await session.execute(RENAME, {"title": "New words"})
+        assert "New words" not in (await visitor.get(TOOL)).text
+    assert "New words" in (await visitor.get(TOOL)).text
+
+
+@pytest.mark.hazard("S12")
+async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
+    site: Site, visitor: httpx.AsyncClient, no_database: Absence
+) -> None:
+    seen = (await visitor.get(CATALOG)).text
+    await site.resources.edition.withdraw("writer")
+    await site.resources.edition.put_out("writer")
+    await site.resources.redis.flushall()
+    async with no_database():
+        for _ in range(2):
+            page = await visitor.get(CATALOG)
+            assert page.status_code == 200
+            assert "figme" in page.text
+            assert datetime.fromisoformat(page.headers["x-stale-since"]).tzinfo is not None
+        for path in ("/en", TOOL, f"{CATALOG}?q=photo"):
+            lost = await visitor.get(path)
+            assert (lost.status_code, int(lost.headers["retry-after"]) > 0) == (503, True)
+            assert lost.headers["cache-control"] != "public, max-age=0, must-revalidate"
+        assert (await visitor.get("/api/tools?q=photo")).status_code == 503
+    page = await visitor.get(CATALOG)
+    assert (page.text, page.headers.get("x-stale-since")) == (seen, None)
+    assert (await visitor.get("/en")).status_code == 200
+
+
+async def test_each_takes_the_shortest_form_it_understands(visitor: httpx.AsyncClient) -> None:
+    """Of kept pages, of pages that are not kept, of JSON and of files."""
+    css = next(
+        piece for piece in (await visitor.get("/en")).text.split('"') if piece.endswith(".css")
+    )
+    for path in (CATALOG, "/en/sign-in", "/api/docs/openapi.json", css):
+        plain = await visitor.get(path, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        forms = {"br": brotli.decompress, "gzip": gzip.decompress}
+        for accepted, encoding in (("gzip, deflate, br", "br"), ("gzip, br;q=0", "gzip")):
+            async with visitor.stream("GET", path, headers={"Accept-Encoding": accepted}) as answer:
+                raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+            assert answer.headers["content-encoding"] == encoding, path
+            assert "Accept-Encoding" in answer.headers["vary"]
+            assert len(raw) == int(answer.headers["content-length"]) < len(plain.content) / 2
+            if path != "/en/sign-in":
+                assert forms[encoding](raw) == plain.content
+
+
+async def test_small_answers_and_pictures_go_as_they_are(visitor: httpx.AsyncClient) -> None:
+    picture = next(
+        piece for piece in (await visitor.get("/en")).text.split('"') if piece.endswith(".webp")
+    )
+    for path in ("/healthz", picture):
+        assert "content-encoding" not in (await visitor.get(path)).headers
+
+
+async def test_pages_have_a_limit(
+    visitor: httpx.AsyncClient, drawings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not asked for the longest goes first."""
+    size = 2 * len((await visitor.get(CATALOG)).content)
+    monkeypatch.setattr(page_cache, "MOST_BYTES", int(size * 2.5))
+    for locale in ("en", "de", "en", "fr", "en", "de"):
+        await visitor.get(f"/{locale}/tools")
+    assert drawings == ["/en/tools", "/de/tools", "/fr/tools", "/de/tools"]
