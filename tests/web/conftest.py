@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from playwright.async_api import Page, async_playwright
+from tests.catalog.conftest import put as put
 from tests.conftest import Site
 from tests.e2e.conftest import CHROMIUM_NAMES
 

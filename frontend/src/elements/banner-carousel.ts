@@ -53,8 +53,10 @@ export class BannerCarousel extends HTMLElement {
     new IntersectionObserver(([entry]) => this.toggleAttribute("data-away", !entry?.isIntersecting)).observe(this);
   }
 
+  // Those out of sight are out of the keyboard's way, too: it would drag them into sight.
   #mark(index: number): void {
     this.#current = index;
+    for (const [place, slide] of this.#slides.entries()) slide.inert = place !== index;
     for (const [place, dot] of this.#dots.entries()) {
       if (place === index) dot.setAttribute("aria-current", "true");
       else dot.removeAttribute("aria-current");
