@@ -16,7 +16,7 @@ from funmagic.simulators.fal_jobs import Job, Jobs, Outcome
 from funmagic.simulators.files import File, Files
 from funmagic.simulators.pace import Pace
 from funmagic.toolkit.contract import UnusableResult
-from funmagic.tools.background_remove import check_cutout
+from funmagic.toolkit.cutouts import check as check_cutout
 
 HOUR_S = 3600
 PHOTOS = Path(__file__).parent.parent / "photos"

@@ -20,7 +20,8 @@ from tests.web.families import finished_drawing, finished_family
 
 from funmagic.core.resources import Resources
 from funmagic.toolkit import discovery
-from funmagic.tools.figme import TOOL, DrawInput
+from funmagic.toolkit.drawing import DrawInput
+from funmagic.tools.figme import TOOL
 from funmagic.web import templates
 from funmagic.web.handlers import tools
 
