@@ -8,8 +8,8 @@ from typing import Any
 
 from funmagic.web.account_contexts import AccountView
 from funmagic.web.shop_contexts import CatalogView, HomeView
+from funmagic.web.tool_contexts import BookmarksView, ToolView
 from funmagic.web.tool_contexts import Tone as Tone
-from funmagic.web.tool_contexts import ToolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ View = (
     HomeView
     | CatalogView
     | ToolView
+    | BookmarksView
     | AccountView
     | CreditsView
     | InboxView

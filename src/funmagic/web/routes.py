@@ -6,6 +6,7 @@ from litestar.types import ControllerRouterHandler
 
 from funmagic.web.handlers import (
     address,
+    bookmarks,
     catalog,
     credits,
     home,
@@ -23,6 +24,7 @@ route_handlers: list[ControllerRouterHandler] = [
     home.show_home,
     catalog.show_catalog,
     tools.show_tool,
+    bookmarks.show_bookmarks,
     sign_in.show_sign_in,
     sign_in.come_in,
     sign_in.show_register,
