@@ -34,7 +34,7 @@ def environment(
 
 async def test_healthy_installation_passes_every_check(environment: pytest.MonkeyPatch) -> None:
     findings = await doctor.examine()
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert [str(finding) for finding in findings if not finding.is_well] == []
 
 
@@ -116,3 +116,13 @@ async def test_dispatch_nobody_sends_is_noticed(
         )
     findings = {finding.title: finding for finding in await doctor.examine()}
     assert "Start a worker" in findings["Dispatch"].remedy
+
+
+async def test_a_production_that_names_nobody_is_found(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("FUNMAGIC_ENV", "production")
+    environment.setenv("OPERATOR_NAME", "Lantern Studio")
+    sick = {finding.title: finding for finding in await doctor.examine() if not finding.is_well}
+    assert "OPERATOR_EMAIL, OPERATOR_ADDRESS" in sick["Operator"].detail
+    environment.setenv("OPERATOR_EMAIL", "hello@lantern.example")
+    environment.setenv("OPERATOR_ADDRESS", r"Example Street 1\n12345 Exampletown")
+    assert "Operator" not in {each.title for each in await doctor.examine() if not each.is_well}

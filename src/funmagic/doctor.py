@@ -89,6 +89,7 @@ async def examine() -> list[Finding]:
             ("Dispatch", _dispatch),
             ("Tasks", _tasks),
             ("Super admin", _super_admin),
+            ("Operator", _operator),
         ]
         findings += await asyncio.gather(
             *(_find(title, check, resources) for title, check in checks)
@@ -261,6 +262,22 @@ async def _super_admin(resources: Resources) -> str:
         if not await connection.scalar(IS_ANYBODY):
             raise Sick("there is none", "Run `funmagic admin create EMAIL`.")
     return "there is one"
+
+
+async def _operator(resources: Resources) -> str:
+    settings = resources.settings
+    given = {
+        "OPERATOR_NAME": settings.operator_name,
+        "OPERATOR_EMAIL": settings.operator_email,
+        "OPERATOR_ADDRESS": settings.operator_address,
+    }
+    missing = [name for name, value in given.items() if not value]
+    if missing and settings.is_production:
+        raise Sick(
+            f"terms and privacy name nobody: {', '.join(missing)}",
+            "Set them to who runs this site: in many countries the law asks for it.",
+        )
+    return "not named, as a development may" if missing else settings.operator_name
 
 
 async def _count(resources: Resources, statement: Any) -> int:

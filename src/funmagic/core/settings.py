@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     s3_public_bucket: str = "funmagic-public"
     smtp_url: SecretStr = Field()
     mail_from: str = "FunMagic <no-reply@localhost>"
+    operator_name: str = Field(default="", max_length=200)  # who runs it, as terms and privacy say
+    operator_email: str = Field(default="", max_length=254, pattern=r"^([^@\s]+@[^@\s]+)?$")
+    operator_address: str = Field(default="", max_length=500)  # postal; \n begins a new line
     welcome_credits: int = Field(default=50, ge=0, le=1_000_000)
     dev_inbox_dir: Path | None = None  # a Maildir to show at /dev/inbox; only `funmagic up` sets it
     models_dir: Path = Path(".funmagic/models")  # weights of the local provider
