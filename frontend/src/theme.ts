@@ -24,6 +24,8 @@ function keep(name: string, value: string): void {
 function apply(): void {
   const dark = root.dataset["theme"] === "dark" || (root.dataset["theme"] !== "light" && system.matches);
   root.classList.toggle("dark", dark);
+  const bar = document.querySelector<HTMLMetaElement>("meta[name=theme-color]"); // around the page
+  if (bar) bar.content = bar.dataset[dark ? "dark" : "light"]!;
 }
 
 function choose(theme: string | null | undefined, accent: string | null | undefined): void {

@@ -32,10 +32,13 @@ async def test_a_page_remembers_its_language_once(site: Site) -> None:
         assert "set-cookie" not in second.headers
 
 
-async def test_pages_are_never_kept_by_shared_caches(site: Site) -> None:
-    async with site.browser() as browser:
-        answer = await browser.get("/en")
-    assert answer.headers["cache-control"] == "private, no-cache"
+async def test_pages_of_ones_own_are_never_kept_by_shared_caches(
+    site: Site, make_user: MakeUser
+) -> None:
+    async with site.browser(await make_user()) as browser:
+        for path in ("/en", "/en/credits", "/en/nowhere"):
+            answer = await browser.get(path)
+            assert answer.headers["cache-control"] == "private, no-cache", path
 
 
 async def test_no_page_has_anything_inline(site: Site, make_user: MakeUser) -> None:

@@ -72,17 +72,26 @@ def json_error(request: Request[Any, Any, Any], error: Exception) -> Response[di
         "type": problem.type,
         "message": translate(locale, problem.message, **problem.params),
     }
-    headers: dict[str, str] = {}
     if problem.retry_after_s is not None:
         body["retryAfter"] = problem.retry_after_s
-        headers["Retry-After"] = str(problem.retry_after_s)
     if "credits" in problem.params:
         body["credits"] = problem.params["credits"]
     if problem.fields:
         body["fields"] = {
             name: translate(locale, message) for name, message in problem.fields.items()
         }
+    headers = error_headers(error, problem)
     return Response({"error": body}, status_code=problem.status, headers=headers)
+
+
+def error_headers(error: Exception, problem: errors.FunMagicError) -> dict[str, str]:
+    """What an error's answer says beside its body: when to come again, which methods there are."""
+    headers: dict[str, str] = {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    if isinstance(error, HTTPException) and error.headers and "allow" in error.headers:
+        headers["Allow"] = error.headers["allow"]
+    return headers
 
 
 def request_locale(request: Request[Any, Any, Any]) -> str:

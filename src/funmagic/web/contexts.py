@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from funmagic.web.account_contexts import AccountView
+from funmagic.web.info_contexts import ArticleView, HelpView, PricingView
 from funmagic.web.shop_contexts import CatalogView, HomeView
 from funmagic.web.tool_contexts import BookmarksView, ToolView
 from funmagic.web.tool_contexts import Tone as Tone
@@ -41,16 +42,22 @@ class WayIn:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One entry of the language switch; ``path`` is this page in that language."""
+    """One entry of the language switch; ``path`` is this page in that language. ``region`` is it
+    with the region most of its readers are in, as Open Graph wants it: ``en_US``."""
 
     code: str
     name: str
     path: str
+    region: str
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What every page's frame shows. ``path`` begins with the locale and carries the query."""
+    """What every page's frame shows. ``path`` begins with the locale and carries the query.
+
+    ``public_path`` is the page's address without language and without what does not change it, such
+    as ``/tools``; None where a page is not for everybody and so not for search engines.
+    """
 
     locale: str
     path: str
@@ -60,6 +67,12 @@ class Page:
     ways: tuple[WayIn, ...] = ()
     knows_viewer: bool = True  # False on error pages: who asks was not looked up
     sign_in_lifetime_min: int = 10
+    origin: str = ""
+    public_path: str | None = None
+
+    def address_in(self, code: str) -> str:
+        """Where search engines find a public page in the language ``code``."""
+        return f"{self.origin}/{code}{self.public_path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +126,16 @@ class MailView:
 
 @dataclass(frozen=True, slots=True)
 class ErrorView:
-    """An error page. ``title`` and ``message`` are already in the page's language."""
+    """An error page. ``title`` and ``message`` are already in the page's language; ``can_search``
+    where what was looked for may be found elsewhere."""
 
     status: int
     title: str
     message: str
     icon: str
     retry_path: str | None
+    retry_after_s: int | None = None
+    can_search: bool = False
 
 
 View = (
@@ -132,6 +148,9 @@ View = (
     | InboxView
     | MailView
     | ErrorView
+    | HelpView
+    | PricingView
+    | ArticleView
 )
 
 

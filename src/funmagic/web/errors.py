@@ -7,7 +7,7 @@ from typing import Final
 
 from litestar.response import Template
 
-from funmagic.core.http import as_funmagic_error
+from funmagic.core.http import as_funmagic_error, error_headers
 from funmagic.core.i18n import N_, translate
 from funmagic.core.log import logger
 from funmagic.web.contexts import ErrorView
@@ -20,6 +20,7 @@ TITLES: Final = {
     401: (N_("Please sign in"), "log-in"),
     403: (N_("This is not for you"), "lock"),
     404: (N_("Page not found"), "search-x"),
+    405: (N_("This does not work that way"), "circle-alert"),
     413: (N_("Too large"), "file-warning"),
     422: (N_("That did not work"), "circle-alert"),
     429: (N_("A little too fast"), "hourglass"),
@@ -27,6 +28,7 @@ TITLES: Final = {
     503: (N_("Back in a moment"), "cloud-off"),
 }
 WORTH_REPEATING: Final = frozenset({429, 500, 503})
+WORTH_SEARCHING: Final = frozenset({404, 405})
 
 
 def html_error(request: AnyRequest, error: Exception) -> Template:
@@ -42,11 +44,12 @@ def html_error(request: AnyRequest, error: Exception) -> Template:
         message=translate(locale, problem.message, **problem.params),
         icon=icon,
         retry_path=_retry_path(request) if problem.status in WORTH_REPEATING else None,
+        retry_after_s=problem.retry_after_s,
+        can_search=problem.status in WORTH_SEARCHING,
     )
     page = page_of(request, None, knows_viewer=False)
     answer = drawn(request, "pages/error.html", page, view, status_code=problem.status)
-    if problem.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(problem.retry_after_s)
+    answer.headers.update(error_headers(error, problem))
     return answer
 
 

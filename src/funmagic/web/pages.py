@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import quote
+import re
+from functools import cache
+from typing import Any, Final
+from urllib.parse import parse_qs, quote
 
+from babel.core import get_global, parse_locale
 from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.response import Redirect, Template
@@ -25,6 +28,9 @@ from funmagic.web.static import front_end
 
 LOCALE_COOKIE = "fm_locale"
 LOCALE_LIFETIME_S = 365 * 24 * 3600
+# Pages for everybody, and so for search engines; the rest is somebody's own, or an error.
+PUBLIC: Final = re.compile(r"/[a-z]{2}(?:/(?:tools(?:/[^/]+)?|help|pricing|terms|privacy))?/?$")
+KIND: Final = re.compile(r"[a-z0-9-]{1,80}")
 # Pages show a person's own state: a browser may keep them, but asks before it shows them again.
 PAGE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
 AnyRequest = Request[Any, Any, Any]
@@ -93,11 +99,14 @@ def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = 
         path=path + query,
         viewer=viewer,
         languages=tuple(
-            Language(code, language_name(code), _in_language(path, query, code)) for code in LOCALES
+            Language(code, language_name(code), _in_language(path, query, code), _region(code))
+            for code in LOCALES
         ),
         dev_inbox=settings.dev_inbox_dir is not None,
         ways=tuple(WayIn(name, name.title()) for name in methods(settings)),
         knows_viewer=knows_viewer,
+        origin=settings.public_url,
+        public_path=_public_path(path, request.url.query) if knows_viewer else None,
     )
 
 
@@ -142,3 +151,21 @@ def _in_language(path: str, query: str, code: str) -> str:
     if first in LOCALES:
         return f"/{code}/{rest}{query}"
     return f"{path}?lang={code}"
+
+
+@cache
+def _region(code: str) -> str:
+    """A language with the region most of its readers are in, by Unicode's likely subtags."""
+    language, territory, *_ = parse_locale(get_global("likely_subtags")[code])
+    return f"{language}_{territory}"
+
+
+def _public_path(path: str, query: str) -> str | None:
+    """The one address of a page for everybody, without its language. What only orders, finds or
+    pages the catalog leads to the whole of it; a kind of tools is a page of its own."""
+    found = PUBLIC.match(path)
+    if found is None:
+        return None
+    plain = path[3:].rstrip("/") or "/"
+    kind = parse_qs(query).get("type", [""])[0] if plain == "/tools" else ""
+    return f"{plain}?type={kind}" if KIND.fullmatch(kind) else plain
