@@ -13,9 +13,7 @@ from urllib.parse import urlsplit
 
 from funmagic.core import log as logs
 from funmagic.core.ids import new_id
-from funmagic.core.log import REQUEST_ID, logger
-
-log = logger("funmagic.request")
+from funmagic.core.log import REQUEST_ID
 
 # ASGI 3: the three callables' own types, without a framework's view of them.
 Scope = MutableMapping[str, Any]
@@ -69,13 +67,8 @@ class RequestLog:
         try:
             await self._app(scope, receive, tagged)
         finally:
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-            )
+            duration_ms = round((time.perf_counter() - started) * 1000, 1)
+            logs.answered(scope["method"], scope["path"], status, duration_ms, request_id)
 
 
 class SecurityHeaders:
