@@ -1,0 +1,69 @@
+"""Pages for what went wrong: in words, with a way on, and what a program needs to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.conftest import Site
+from tests.web.crawl import Links
+
+from funmagic.core import errors
+from funmagic.core.db import DatabaseAway
+from funmagic.web.handlers import info
+
+SEARCH = 'action="/en/tools" method="get" role="search"'
+
+
+async def test_what_is_not_there_can_be_looked_for(site: Site) -> None:
+    async with site.browser() as browser:
+        for path in ("/en/nowhere", "/en/tools/nothing", "/en/help/deeper"):
+            answer = await browser.get(path)
+            assert answer.status_code == 404
+            assert SEARCH in answer.text, path
+            ways = Links(f"{site.url}{path}", answer.text).pages
+            assert {f"{site.url}/en/", f"{site.url}/en/tools", f"{site.url}/en/help"} <= ways
+        answer = await browser.post("/en/help")
+        assert answer.status_code == 405
+        assert _methods(answer) == {"GET", "OPTIONS"}
+        assert SEARCH in answer.text
+        answer = await browser.put("/api/tools")
+        assert _methods(answer) == {"GET", "OPTIONS"}
+        assert answer.json()["error"]["type"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "words", "wait"),
+    [
+        (errors.TooManyRequests(retry_after_s=42), 429, "Try again in 42 seconds.", "42"),
+        (RuntimeError("a secret"), 500, "Something went wrong on our side.", None),
+        (DatabaseAway(), 503, "Try again in 5 seconds.", "5"),
+    ],
+    ids=["429", "500", "503"],
+)
+async def test_trouble_is_told_with_a_way_to_try_again(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+    status: int,
+    words: str,
+    wait: str | None,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise trouble
+
+    monkeypatch.setattr(info, "operator_of", fail)
+    async with site.browser() as browser:
+        answer = await browser.get("/en/help")
+    assert answer.status_code == status
+    assert answer.headers.get("retry-after") == wait
+    assert words in answer.text
+    assert "a secret" not in answer.text
+    assert SEARCH not in answer.text  # it would only meet the same trouble
+    ways = Links(f"{site.url}/en/help", answer.text).pages
+    assert {f"{site.url}/en/help", f"{site.url}/en/"} <= ways
+
+
+def _methods(answer: httpx.Response) -> set[str]:
+    return set(answer.headers["allow"].split(", "))
