@@ -20,9 +20,18 @@ export function toast(
     });
   } else button.remove();
   toaster.append(node);
-  setTimeout(() => {
+  const leave = (): void => {
     node.setAttribute("aria-hidden", "true");
     node.inert = true;
     setTimeout(() => node.remove(), 400);
-  }, 6000);
+  };
+  // It waits for whoever reads it or is about to press its button.
+  let leaving = setTimeout(leave, 6000);
+  for (const kind of ["pointerenter", "focusin"]) node.addEventListener(kind, () => clearTimeout(leaving));
+  for (const kind of ["pointerleave", "focusout"]) {
+    node.addEventListener(kind, () => {
+      clearTimeout(leaving);
+      leaving = setTimeout(leave, 6000);
+    });
+  }
 }
