@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 from tests.catalog.conftest import Put, slugs
 
-from funmagic.catalog import shelf
+from funmagic.catalog import service, shelf, spoken
 from funmagic.catalog.shelf import CatalogQuery
 from funmagic.core.db import Database
+from funmagic.core.i18n import LOCALES
 
 Ask = Callable[..., Awaitable[list[str]]]
 
@@ -84,6 +85,17 @@ FINDS: list[tuple[str, list[str]]] = [
 async def test_words_find_what_they_mean(ask: Ask) -> None:
     for q, expected in FINDS:
         assert await ask(q) == expected, q
+
+
+async def test_a_seeded_tool_is_found_by_its_name_in_every_language(db: Database) -> None:
+    async with db.transaction() as s:
+        await spoken.write_down(s)
+    async with db.transaction() as s:
+        tool = await service.tool_by_slug(s, "background-remove")
+        for locale in LOCALES:
+            name = tool.title_in(locale)
+            (first, *_) = (await shelf.page(s, CatalogQuery(q=name))).cards
+            assert first.slug == "background-remove", name
 
 
 async def test_a_search_keeps_to_its_kind_and_to_what_is_offered(

@@ -16,6 +16,7 @@ from funmagic.assets import media
 from funmagic.catalog.config import check
 from funmagic.catalog.models import Tool, ToolType
 from funmagic.catalog.service import NO_PICTURE, plugin_of
+from funmagic.catalog.spoken import TRANSLATED, spoken
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
@@ -33,8 +34,6 @@ NOT_READY = N_("Finish this tool's configuration first.")
 
 TEXTS: Final = frozenset({"title", "description", "slug"})
 SWITCHES: Final = frozenset({"is_active", "is_featured"})
-# What there is in other languages, and how long it may be.
-TRANSLATED: Final = {"title": 100, "description": 2000}
 
 
 async def tools(
@@ -102,6 +101,7 @@ async def create(
         "implementation": implementation,
         "title": title,
         "description": description,
+        "translations": spoken(title, description),
         "tool_type_id": await _type_id(s, tool_type),
         "is_active": False,
         "config": await _recommended(s, plugin),
