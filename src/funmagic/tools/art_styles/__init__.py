@@ -15,12 +15,16 @@ def _style(slug: str, name: str, prompt: str) -> drawing.Style:
 # In the words a drawing model understands; the local provider goes by them, too.
 STYLES = (
     _style(
-        "starry", N_("Starry night"), "Swirling strokes of deep blue and yellow, a starry night."
+        "starry-night",
+        N_("Starry night"),
+        "Swirling strokes of deep blue and yellow, a starry night.",
     ),
-    _style("oil", N_("Oil painting"), "An oil painting, thick visible strokes, warm light."),
+    _style(
+        "oil-painting", N_("Oil painting"), "An oil painting, thick visible strokes, warm light."
+    ),
     _style("watercolour", N_("Watercolour"), "A loose watercolour: light washes on rough paper."),
     _style("pencil", N_("Pencil"), "A fine graphite pencil drawing on white paper."),
-    _style("poster", N_("Poster"), "A screen printed poster in a few loud colours."),
+    _style("pop-art", N_("Pop art"), "A screen printed poster in a few loud colours."),
     _style("woodblock", N_("Woodblock"), "A Japanese woodblock print, flat colours."),
     _style("pastel", N_("Pastel"), "Soft chalk pastel, powdery colours."),
     _style("comic", N_("Comic"), "A comic book panel: bold outlines, halftone shadows."),
