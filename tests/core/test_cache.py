@@ -100,6 +100,18 @@ async def test_whoever_comes_during_a_run_shares_the_next_one() -> None:
     assert source.reads == 2
 
 
+async def test_a_run_is_of_somebody_who_waits_for_it() -> None:
+    """Not of one who was served before: what they asked with is theirs alone."""
+    together, early, late = Together(), Source(1), Source(2)
+    early.slow.clear()
+    first = asyncio.create_task(together.run("key", early.read))
+    await early.began.wait()
+    second = asyncio.create_task(together.run("key", late.read))
+    await asyncio.sleep(0)
+    early.slow.set()
+    assert (await first, await second) == (1, 2)
+
+
 async def test_a_failure_is_for_those_who_waited_for_it() -> None:
     together, source = Together(), Source()
     source.error = NotFound()

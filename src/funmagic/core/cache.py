@@ -91,7 +91,7 @@ class Together:
     way shares the next. So what anybody gets was begun after they had come."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, list[asyncio.Future[Any]]] = {}
+        self._waiting: dict[Hashable, list[_Waiting]] = {}
         self._running: set[asyncio.Task[None]] = set()  # so that nobody collects them
 
     async def run(self, key: Hashable, act: Callable[[], Awaitable[T]]) -> T:
@@ -101,32 +101,36 @@ class Together:
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if key in self._waiting:
-            self._waiting[key].append(answer)
+            self._waiting[key].append((answer, act))
         else:
-            self._waiting[key] = [answer]
-            running = asyncio.create_task(self._run(key, act))
+            self._waiting[key] = [(answer, act)]
+            running = asyncio.create_task(self._run(key))
             self._running.add(running)
             running.add_done_callback(self._running.discard)
         return await answer
 
-    async def _run(self, key: Hashable, act: Callable[[], Awaitable[Any]]) -> None:
+    async def _run(self, key: Hashable) -> None:
         try:
             while waiting := self._waiting[key]:
                 self._waiting[key] = []
+                _, act = waiting[0]
                 try:
                     value = await act()
                 except Exception as error:
-                    for answer in filter(_is_awaited, waiting):
+                    for answer, _ in filter(_is_awaited, waiting):
                         answer.set_exception(error)
                 else:
-                    for answer in filter(_is_awaited, waiting):
+                    for answer, _ in filter(_is_awaited, waiting):
                         answer.set_result(value)
         finally:
             del self._waiting[key]
 
 
-def _is_awaited(answer: asyncio.Future[Any]) -> bool:
-    return not answer.done()
+_Waiting = tuple[asyncio.Future[Any], Callable[[], Awaitable[Any]]]
+
+
+def _is_awaited(waiting: _Waiting) -> bool:
+    return not waiting[0].done()
 
 
 class Edition:
