@@ -15,7 +15,6 @@ from funmagic.core.clock import now
 from funmagic.core.i18n import (
     LOCALES,
     browser_messages,
-    in_all_locales,
     language_name,
     negotiate,
     ntranslate,
@@ -113,12 +112,6 @@ def test_a_stored_text_is_said_by_its_own_words_else_by_the_catalogs_else_in_eng
     assert text_in(own, "zh", "title", "Sign in") == "我的"
     assert text_in(own, "zh", "description", "Sign in") == translate("zh", "Sign in")
     assert text_in(own, "de", "description", "My own words") == "My own words"
-
-
-def test_the_catalogs_words_for_a_stored_text_are_given_by_locale() -> None:
-    words = in_all_locales(title="Sign in", description="Nobody translated this")
-    assert words["zh"] == {"title": translate("zh", "Sign in")}
-    assert "en" not in words
 
 
 @pytest.mark.parametrize(

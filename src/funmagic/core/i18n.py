@@ -50,20 +50,6 @@ def ntranslate(locale: str, singular: str, plural: str, number: int, **params: s
     return _fill(text, {"number": format_decimal(number, locale=locale), **params})
 
 
-def in_all_locales(**texts: str) -> dict[str, dict[str, str]]:
-    """The catalogs' words for ``texts`` (field: English message), by locale and field.
-
-    English itself is left out, and so is what a catalog lacks.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for locale in LOCALES:
-        known = _messages(locale).singular
-        words = {name: known[text] for name, text in texts.items() if known.get(text, text) != text}
-        if locale != DEFAULT_LOCALE and words:
-            found[locale] = words
-    return found
-
-
 def negotiate(chosen: str | None, accept_language: str) -> str:
     """The locale to speak: the one ``chosen`` before, else the best of ``Accept-Language``.
 
