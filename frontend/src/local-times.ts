@@ -1,4 +1,4 @@
-// Times as the server wrote them (UTC), in the reader's own time zone; days and spans stay.
+// Times as the server wrote them (UTC), in the reader's own time zone; spans stay as they are.
 import { locale } from "./i18n";
 
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });

@@ -236,7 +236,7 @@ async def test_a_model_the_vendor_lists_can_be_chosen_and_its_end_is_told(
         saved = await save(root, figme, view)
         assert saved.status_code == 200, saved.text
     form = saved.json()["form"]
-    assert form["warnings"] == ["gpt-image-1.5 retires on 2026-12-01."]
+    assert form["warnings"] == ["gpt-image-1.5 retires on December 1, 2026."]
     models = {
         model["id"]: model
         for provider in form["steps"][0]["providers"]
@@ -286,8 +286,9 @@ async def test_a_tool_that_no_longer_fits_takes_nothing_else_down(
         assert home.status_code == 200, config
         assert "/en/tools/figme" in home.text
         assert "/en/tools/background-remove" not in home.text
-        listed = (await root.get("/api/tools")).json()["items"]
-        assert [tool["slug"] for tool in listed] == ["figme"]
+        listed = {tool["slug"] for tool in (await root.get("/api/tools")).json()["items"]}
+        assert "figme" in listed
+        assert "background-remove" not in listed
         assert (await root.get("/en/tools/background-remove")).status_code == 404
         asked = await root.post("/api/tasks", json={"tool": "background-remove", "input": {}})
         assert asked.status_code == 404, asked.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gettext
 import re
 from datetime import date, timedelta
-from decimal import Decimal
 
 import pytest
 from babel import Locale
@@ -115,25 +114,23 @@ def test_a_stored_text_is_said_by_its_own_words_else_by_the_catalogs_else_in_eng
 
 
 @pytest.mark.parametrize(
-    ("locale", "number", "percent", "money", "day"),
+    ("locale", "number", "day"),
     [
-        ("en", "1,234.5", "46%", "$4.99", "November 23, 2026"),
-        ("zh", "1,234.5", "46%", "US$4.99", "2026年11月23日"),
-        ("ja", "1,234.5", "46%", "$4.99", "2026年11月23日"),
-        ("fr", "1\u202f234,5", "46\xa0%", "4,99\xa0$US", "23 novembre 2026"),
-        ("es", "1.234,5", "46\xa0%", "4,99\xa0US$", "23 de noviembre de 2026"),
-        ("pt", "1.234,5", "46%", "US$\xa04,99", "23 de novembro de 2026"),
-        ("de", "1.234,5", "46\xa0%", "4,99\xa0$", "23. November 2026"),
-        ("vi", "1.234,5", "46%", "4,99\xa0US$", "23 tháng 11, 2026"),
-        ("ko", "1,234.5", "46%", "US$4.99", "2026년 11월 23일"),
+        ("en", "1,234.5", "November 23, 2026"),
+        ("zh", "1,234.5", "2026年11月23日"),
+        ("ja", "1,234.5", "2026年11月23日"),
+        ("fr", "1\u202f234,5", "23 novembre 2026"),
+        ("es", "1.234,5", "23 de noviembre de 2026"),
+        ("pt", "1.234,5", "23 de novembro de 2026"),
+        ("de", "1.234,5", "23. November 2026"),
+        ("vi", "1.234,5", "23 tháng 11, 2026"),
+        ("ko", "1,234.5", "2026년 11월 23일"),
     ],
 )
-def test_numbers_money_and_days_are_written_as_the_language_does(
-    locale: str, number: str, percent: str, money: str, day: str
+def test_numbers_and_days_are_written_as_the_language_does(
+    locale: str, number: str, day: str
 ) -> None:
     assert formats.number(1234.5, locale) == number
-    assert formats.percent(0.456, locale) == percent
-    assert formats.money(Decimal("4.99"), "USD", locale) == money
     assert formats.day(date(2026, 11, 23), locale) == day
 
 

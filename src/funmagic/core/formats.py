@@ -1,12 +1,11 @@
-"""Numbers, money and times as people of a locale write them."""
+"""Numbers and times as people of a locale write them."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from babel.dates import format_date, format_datetime, format_timedelta
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_decimal
 
 from funmagic.core.clock import now
 
@@ -15,16 +14,6 @@ def number(value: float, locale: str, digits: int | None = None) -> str:
     """``1,234.5``, ``1.234,5`` or ``1 234,5``; with ``digits`` exactly so many decimals."""
     pattern = None if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
     return format_decimal(value, format=pattern, locale=locale)
-
-
-def percent(share: float, locale: str) -> str:
-    """A share of one in whole percent: ``45%`` or ``45 %``."""
-    return format_percent(share, locale=locale)
-
-
-def money(amount: Decimal | int, currency: str, locale: str) -> str:
-    """An amount of a currency named by its ISO 4217 code: ``$4.99``, ``4,99 $``."""
-    return format_currency(amount, currency, locale=locale)
 
 
 def day(on: date, locale: str) -> str:

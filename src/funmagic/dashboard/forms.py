@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from funmagic.catalog.config import StepConfig
 from funmagic.catalog.models import Tool
 from funmagic.catalog.service import plugin_of
+from funmagic.core import formats
 from funmagic.core.http import CamelModel
 from funmagic.core.i18n import N_, translate
 from funmagic.providers.contract import Offer
@@ -130,9 +131,9 @@ def drawable(model: type[BaseModel], locale: str) -> list[FieldView] | None:
         return None
 
 
-def retirement(model: str, day: str | date, locale: str) -> str:
+def retirement(model: str, day: date, locale: str) -> str:
     """The sentence that warns of a model's end."""
-    return translate(locale, RETIRES, model=model, date=str(day))
+    return translate(locale, RETIRES, model=model, date=formats.day(day, locale))
 
 
 def _field_view(field: FormField, locale: str) -> FieldView:
@@ -202,21 +203,21 @@ def _models(
         name = f"{state.adapter.key}.{step.capability.value}.{seen.index(options)}"
         if name not in forms:
             forms[name] = form_view(options, locale)
-        day = retiring.get(model)
+        day = date.fromisoformat(retiring[model]) if model in retiring else None
         is_listed = model in listed if listed else None
         views.append(
             ModelView(
                 id=model,
                 options=name,
                 is_listed=is_listed,
-                retires_on=date.fromisoformat(day) if day else None,
+                retires_on=day,
                 warning=_warning(model, day, is_listed, locale),
             )
         )
     return views
 
 
-def _warning(model: str, day: str | None, is_listed: bool | None, locale: str) -> str | None:
+def _warning(model: str, day: date | None, is_listed: bool | None, locale: str) -> str | None:
     if day:
         return retirement(model, day, locale)
     return translate(locale, NOT_LISTED, model=model) if is_listed is False else None

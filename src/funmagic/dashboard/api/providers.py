@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -246,7 +246,7 @@ def _line(state: ProviderState, locale: str) -> dict[str, Any]:
         message=translate(locale, row.health_message) if row and row.health_message else None,
         checked_at=row.health_checked_at if row else None,
         warnings=[
-            retirement(model, day, locale)
+            retirement(model, date.fromisoformat(day), locale)
             for model, day in sorted((row.health_retiring if row else {}).items())
         ],
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,7 @@ def environment(settings: Settings) -> Environment:
         preloads=built.preloads,
         browser_messages=browser_messages,
     )
-    env.filters.update(
-        number=_number, percent=_percent, money=_money, day=_day, moment=_moment, ago=_ago
-    )
+    env.filters.update(number=_number, moment=_moment, ago=_ago)
     return env
 
 
@@ -92,22 +89,6 @@ def _href(context: Context, path: str) -> str:
 @pass_context
 def _number(context: Context, value: float, digits: int | None = None) -> str:
     return formats.number(value, context["page"].locale, digits)
-
-
-@pass_context
-def _percent(context: Context, share: float) -> str:
-    return formats.percent(share, context["page"].locale)
-
-
-@pass_context
-def _money(context: Context, amount: Decimal | int, currency: str) -> str:
-    return formats.money(amount, currency, context["page"].locale)
-
-
-@pass_context
-def _day(context: Context, on: date) -> Markup:
-    text = formats.day(on, context["page"].locale)
-    return Markup('<time datetime="{:%Y-%m-%d}" data-as-it-is>{}</time>').format(on, text)
 
 
 @pass_context
