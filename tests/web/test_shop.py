@@ -16,7 +16,7 @@ from funmagic.catalog.shelf import CatalogQuery
 from funmagic.content.models import BannerRow
 from funmagic.core.clock import now
 from funmagic.core.db import Database
-from funmagic.web.shop_contexts import catalog_path
+from funmagic.web.shop_contexts import Slide, catalog_path
 
 CARD = re.compile(r'class="tool-card-title"><a href="([^"]+)">([^<]*)</a>')
 LINK = re.compile(r'<a id="([a-z_0-9-]+)" href="([^"]+)"')
@@ -261,6 +261,19 @@ def test_the_catalog_has_one_address_for_each_question() -> None:
     assert catalog_path("de", CatalogQuery()) == "/de/tools"
     asked = CatalogQuery(type="3d", sort="newest", q="a&b ü", cursor="x=")
     assert catalog_path("de", asked) == "/de/tools?type=3d&sort=newest&q=a%26b+%C3%BC&cursor=x%3D"
+
+
+@pytest.mark.parametrize(
+    ("title", "is_long"),
+    [
+        ("Small tools that make pictures better", False),
+        ("Hintergrundentfernung", True),
+        ("One short word after another, until there are too many", True),
+        ("", False),
+    ],
+)
+def test_long_titles_of_banners_get_smaller_letters(title: str, is_long: bool) -> None:
+    assert Slide("banner-1", title, "", "", "/en", "", None).is_long is is_long
 
 
 async def _page(browser: httpx.AsyncClient, path: str) -> str:

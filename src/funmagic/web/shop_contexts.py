@@ -19,6 +19,8 @@ SORTS: Final[dict[Sort, str]] = {
     "top_rated": N_("Top rated"),
 }
 EVERY_KIND: Final = N_("All")
+LONG_TITLE_CHARS: Final = 40
+LONG_WORD_CHARS: Final = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ class Slide:
     path: str
     link_label: str
     picture: ShopPicture | None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the title needs smaller letters: it is long, or a word of it is."""
+        words = [len(word) for word in self.title.split()]
+        return sum(words) > LONG_TITLE_CHARS or max(words, default=0) > LONG_WORD_CHARS
 
 
 @dataclass(frozen=True, slots=True)
