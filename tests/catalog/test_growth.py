@@ -22,6 +22,7 @@ FEW, MANY = 100, 3_000
 KEEP_ALL = text("""
     INSERT INTO tool_bookmarks SELECT :user_id, id, created_at FROM tools WHERE is_active
 """)
+LISTS = ("/api/tools?", "/api/tools?q=pictures&", "/api/tools?type=photo&")
 SORTS: tuple[Sort, ...] = ("popular", "newest", "top_rated")
 
 
@@ -128,16 +129,20 @@ async def test_a_longer_page_asks_the_database_no_more_often(
     async with db.transaction() as s:
         await s.execute(KEEP_ALL, {"user_id": ada.id})
     async with site.browser(ada) as browser:
-        for path in (
-            "/api/tools?",
-            "/api/tools?q=pictures&",
-            "/api/tools?type=photo&",
-            "/api/bookmarks?",
-        ):
+        for path in (*LISTS, "/api/bookmarks?"):
             counts = []
             for limit in (2, 2, 90):  # the first time something may have to be read for later
                 del statements[:]
                 page = await browser.get(f"{path}limit={limit}")
                 assert len(page.json()["items"]) == limit, page.text[:200]
+                counts.append(len(statements))
+            assert counts[2] == counts[1], (path, counts)
+        # a search's page is drawn anew each time: three cards, three again, then twenty
+        for path in ("/en/tools", "/de/tools"):
+            counts = []
+            for word in ("zebra", "zebra", "sunrise"):
+                del statements[:]
+                page = await browser.get(path, params={"q": word})
+                assert page.text.count(word) >= (3 if word == "zebra" else 20)
                 counts.append(len(statements))
             assert counts[2] == counts[1], (path, counts)
