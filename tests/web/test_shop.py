@@ -255,6 +255,9 @@ async def test_in_an_outage_the_catalog_is_shown_as_it_was_and_says_so(
             answer = await browser.get("/en/tools")
             assert answer.status_code == 200
             assert CARD.findall(answer.text) == [("/en/tools/one", "one")]
+            drawn_now = await _page(browser, "/en/tools?sort=popular")
+            assert CARD.findall(drawn_now) == [("/en/tools/one", "one")]
+            assert STALE in drawn_now
 
 
 def test_the_catalog_has_one_address_for_each_question() -> None:
