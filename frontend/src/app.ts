@@ -44,15 +44,14 @@ addEventListener("fm-look", showTheme);
 showTheme();
 
 // The language of one's account, which its mails are in, is the one chosen last.
-for (const link of isSignedIn ? document.querySelectorAll<HTMLAnchorElement>("a[lang][hreflang]") : []) {
-  link.addEventListener("click", (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    api("PATCH", "/api/me", { locale: link.hreflang })
-      .catch(() => undefined)
-      .finally(() => location.assign(link.href));
-  });
-}
+document.addEventListener("click", (event) => {
+  const link = (event.target as Element).closest<HTMLAnchorElement>("a[lang][hreflang]");
+  if (!isSignedIn || !link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  api("PATCH", "/api/me", { locale: link.hreflang })
+    .catch(() => undefined)
+    .finally(() => location.assign(link.href));
+});
 
 for (const link of document.querySelectorAll<HTMLAnchorElement>("a[data-sign-in]")) {
   link.addEventListener("click", (event) => {

@@ -30,9 +30,19 @@ SETTLED = """() => Promise.race([
 def check(page: Page, where: str) -> None:
     """No sideways scrolling, no accessibility complaint."""
     check_fit(page, where)
+    _ask_axe(page, where, RULES)
+
+
+def check_contrast(page: Page, where: str) -> None:
+    """Every word can be read on what is behind it (WCAG 2.2, 1.4.3)."""
+    page.evaluate(SETTLED)
+    _ask_axe(page, where, {"resultTypes": ["violations"], "runOnly": ["color-contrast"]})
+
+
+def _ask_axe(page: Page, where: str, rules: dict[str, list[str]]) -> None:
     if not page.evaluate("'axe' in window"):
         page.evaluate(f"{AXE.read_text()};0")
-    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+    found = page.evaluate("rules => axe.run(document, rules)", rules)
     problems = [
         f"{item['id']}: {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
         for item in found["violations"]

@@ -9,11 +9,30 @@ import pytest
 from playwright.sync_api import Browser, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
-from tests.e2e.accessible import check
+from tests.e2e.accessible import Scheme, check, check_contrast, check_looks
 from tests.e2e.conftest import TOOL, MakeVisitor, Product, Visitor
+
+from funmagic.accounts.preferences import ACCENTS
 
 pytestmark = pytest.mark.browser
 
+# Each accent in the light and in the dark, against what the system wants; and as the system wants.
+LOOKS_THERE_ARE: tuple[tuple[str, str, Scheme], ...] = (
+    *((accent, "light", "dark") for accent in ACCENTS),
+    *((accent, "dark", "light") for accent in ACCENTS),
+    (ACCENTS[0], "system", "light"),
+    (ACCENTS[0], "system", "dark"),
+)
+# As the scripts do it: news of both tones, and a header's menu.
+OPEN_EVERYTHING = """() => {
+  for (const tone of ["success", "danger"]) {
+    const news = document.getElementById(`toast-${tone}`).content.firstElementChild.cloneNode(true);
+    for (const place of news.querySelectorAll("h2, p, button")) place.textContent = "News";
+    document.getElementById("toaster").append(news);
+  }
+  document.querySelector("header details.menu").open = true;
+}"""
+WEAR = "look => { dispatchEvent(new CustomEvent('fm-look', { detail: look })); }"
 SIZES = {"phone": (390, 844), "desk": (1280, 860)}
 
 
@@ -67,6 +86,55 @@ def test_pages_fit_and_are_accessible(
         pictures.take(ada.page, "phone" if size == "phone" else "dark")
     ada.page.goto(f"{ada.product.url}/dev/inbox?lang={locale}")
     check(ada.page, f"{locale} inbox")
+
+
+@pytest.mark.parametrize(
+    ("locale", "paths"),
+    [
+        ("en", ("/help", "/pricing", "/terms", "/privacy")),
+        ("de", ("/help", "/pricing", "/terms", "/nowhere")),
+        ("zh", ("/help", "/pricing")),
+    ],
+)
+def test_pages_about_the_product_fit_and_are_accessible(
+    make_visitor: MakeVisitor, locale: str, paths: tuple[str, ...]
+) -> None:
+    visitor = make_visitor(locale=locale)
+    visitor.allowed.append("status of 404")
+    for path in paths:
+        visitor.goto(path)
+        check_looks(visitor.page, f"{locale}{path}")
+
+
+def test_every_colour_can_be_read_in_light_and_dark(
+    make_visitor: MakeVisitor, signed_in: Any
+) -> None:
+    """Pages with every kind of part on them, news and a menu open, in each look there is."""
+    ada = make_visitor(state=signed_in)
+    for path in ("/", TOOL):
+        ada.goto(path)
+        ada.page.evaluate(OPEN_EVERYTHING)
+        for accent, theme, scheme in LOOKS_THERE_ARE:
+            ada.page.emulate_media(color_scheme=scheme)
+            ada.page.evaluate(WEAR, {"theme": theme, "accent": accent})
+            look = ada.page.evaluate("({ ...document.documentElement.dataset })")
+            assert (look["theme"], look["accent"]) == (theme, accent)
+            is_dark = ada.page.evaluate("document.documentElement.classList.contains('dark')")
+            assert is_dark is (theme == "dark" or (theme == "system" and scheme == "dark"))
+            bar = ada.page.get_attribute("meta[name=theme-color]", "content")
+            assert bar == ("#0c0a10" if is_dark else "#fdfdfe")
+            check_contrast(ada.page, f"{path}, {theme} ({scheme}), {accent}")
+
+
+def test_the_language_chosen_is_the_accounts(make_visitor: MakeVisitor, signed_in: Any) -> None:
+    ada = make_visitor(state=signed_in)
+    ada.goto("/help")
+    ada.page.click("header summary[aria-label='Language']")
+    ada.page.click("header a[hreflang=fr]")
+    ada.page.wait_for_url("**/fr/help")
+    assert ada.api("/api/me")["locale"] == "fr"
+    ada.page.goto(f"{ada.product.url}/pricing")
+    assert ada.page.url == f"{ada.product.url}/fr/pricing"
 
 
 def test_the_colour_scheme_chosen_stays(visitor: Visitor) -> None:
