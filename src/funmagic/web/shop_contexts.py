@@ -19,7 +19,7 @@ SORTS: Final[dict[Sort, str]] = {
     "top_rated": N_("Top rated"),
 }
 EVERY_KIND: Final = N_("All")
-LONG_TITLE_CHARS: Final = 40
+LONG_TITLE_CHARS: Final = 44
 LONG_WORD_CHARS: Final = 13
 
 
