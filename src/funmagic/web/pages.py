@@ -84,7 +84,7 @@ def asked_in(request: AnyRequest, locale: str) -> Redirect:
 
 def picture_of(implementation: str, thumbnail: str | None) -> str | None:
     """A tool's picture: what an admin chose, else the one its plug-in comes with."""
-    built = f"tools/{implementation}.webp"
+    built = f"tools/{implementation}-640.webp"
     return media_url(thumbnail) or (front_end().url(built) if front_end().has(built) else None)
 
 

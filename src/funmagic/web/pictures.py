@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
+from uuid import UUID
 
 from funmagic.assets.media import media_url
 from funmagic.web.static import front_end
+
+# What a build has of each picture, the smaller format first.
+FORMATS: Final = ("avif", "webp")
+WIDTHS_PX: Final = (320, 640, 1024)
+# Width to height as they are drawn into; a browser keeps the place until the picture is there.
+CARD_PX: Final = (640, 480)
+BANNER_PX: Final = (1024, 768)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +39,41 @@ class ShopPicture:
 
 def picture_for(implementation: str, thumbnail: str | None) -> ShopPicture | None:
     """A tool's picture: what an admin chose, else the one its plug-in comes with."""
-    built = f"tools/{implementation}.webp"
-    url = media_url(thumbnail) or (front_end().url(built) if front_end().has(built) else None)
-    return ShopPicture(url, 640, 400) if url else None
+    if thumbnail:
+        return ShopPicture(media_url(thumbnail) or "", *CARD_PX)
+    return _built_in(f"tools/{implementation}")
 
 
 def banner_picture(picture: str | None) -> ShopPicture | None:
-    """A banner's picture: an admin's, or a built-in one by name."""
-    url = media_url(picture)
-    return ShopPicture(url, 1280, 720) if url else None
+    """A banner's picture: an admin's by its id, or a built-in one by its name."""
+    if not picture:
+        return None
+    with suppress(ValueError):
+        return ShopPicture(f"{media_url(UUID(picture))}?size=full", *BANNER_PX)
+    return _built_in(f"banners/{picture}")
 
 
 def demo_for(implementation: str) -> tuple[ShopPicture, ShopPicture] | None:
     """What a tool makes of an example: before and after."""
-    names = tuple(f"demo/{implementation}-{when}.webp" for when in ("before", "after"))
-    if not all(front_end().has(name) for name in names):
+    before = _built_in(f"demo/{implementation}-before")
+    after = _built_in(f"demo/{implementation}-after")
+    return (before, after) if before and after else None
+
+
+@cache
+def _built_in(name: str) -> ShopPicture | None:
+    """What the build has of ``name``, each as ``{name}-{width}.{kind}``; None where nothing."""
+    built = front_end()
+    widths = [width for width in WIDTHS_PX if built.has(f"{name}-{width}.webp")]
+    if not widths:
         return None
-    before, after = (ShopPicture(front_end().url(name), 720, 720) for name in names)
-    return before, after
+    sources = tuple(
+        Source(
+            f"image/{kind}",
+            ", ".join(f"{built.url(f'{name}-{width}.{kind}')} {width}w" for width in widths),
+        )
+        for kind in FORMATS
+    )
+    across, down = CARD_PX
+    size = (widths[-1], widths[-1] * down // across)
+    return ShopPicture(built.url(f"{name}-{widths[-1]}.webp"), *size, sources)

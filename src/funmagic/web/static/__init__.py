@@ -26,6 +26,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".woff2": "font/woff2",
     ".webp": "image/webp",
+    ".avif": "image/avif",
     ".jpg": "image/jpeg",
     ".png": "image/png",
     ".svg": "image/svg+xml",
