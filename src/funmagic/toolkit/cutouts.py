@@ -77,7 +77,7 @@ async def composed(
 
     def work() -> tuple[File, tuple[int, int]]:
         check(cutout.path, photo)
-        picture = draw(_layers(cutout.path, photo.file.path))
+        picture = draw(layers(cutout.path, photo.file.path))
         return _saved(picture, ctx.work_dir / name), picture.size
 
     file, (width, height) = await images.in_thread(work)
@@ -179,7 +179,7 @@ def picture_of(planes: Floats) -> Pillow.Image:
     return Pillow.fromarray((planes.clip(0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def _layers(cutout: Path, photo: Path) -> Layers:
+def layers(cutout: Path, photo: Path) -> Layers:
     """Both at the cut-out's size, or at the largest we draw at. The larger copies are let go."""
     with Pillow.open(cutout, formats=("PNG",)) as opened:
         opened.thumbnail((MOST_SIDE_PX, MOST_SIDE_PX), Pillow.Resampling.LANCZOS)
