@@ -1,15 +1,13 @@
 // The banners of the home page. Their track scrolls by itself: it is swiped, and moved by links, without
 // this script. Here it moves on by itself, until somebody takes it in hand or wants less motion.
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
-const MOSTLY = 0.6; // of a slide in sight: it is the current one
 
 export class BannerCarousel extends HTMLElement {
   readonly #track = this.querySelector<HTMLElement>("[data-track]")!;
   readonly #slides = [...this.querySelectorAll<HTMLElement>("[data-slide]")];
   readonly #dots = [...this.querySelectorAll<HTMLElement>("[data-dot]")];
   readonly #pause = this.querySelector<HTMLButtonElement>("[data-pause]");
-  #current = 0;
-  #seen: IntersectionObserver | undefined;
+  #current = -1; // not looked yet
 
   connectedCallback(): void {
     if (this.#slides.length < 2) return;
@@ -35,26 +33,20 @@ export class BannerCarousel extends HTMLElement {
     this.#setMoving(!CALM.matches);
   }
 
-  disconnectedCallback(): void {
-    this.#seen?.disconnect();
-  }
-
-  // Which slide is in sight, and whether any is.
+  // Which slide is in sight, by how far the track is scrolled; and whether the track itself is.
   #watch(): void {
-    this.#seen = new IntersectionObserver(
-      (entries) => {
-        for (const { target, intersectionRatio } of entries) {
-          if (intersectionRatio >= MOSTLY) this.#mark(this.#slides.indexOf(target as HTMLElement));
-        }
-      },
-      { root: this.#track, threshold: MOSTLY },
-    );
-    for (const slide of this.#slides) this.#seen.observe(slide);
+    const look = (): void => {
+      const index = Math.round(this.#track.scrollLeft / (this.#track.clientWidth || 1));
+      this.#mark(Math.min(index, this.#slides.length - 1));
+    };
+    this.#track.addEventListener("scroll", look, { passive: true });
+    look();
     new IntersectionObserver(([entry]) => this.toggleAttribute("data-away", !entry?.isIntersecting)).observe(this);
   }
 
   // Those out of sight are out of the keyboard's way, too: it would drag them into sight.
   #mark(index: number): void {
+    if (index === this.#current) return;
     this.#current = index;
     for (const [place, slide] of this.#slides.entries()) slide.inert = place !== index;
     for (const [place, dot] of this.#dots.entries()) {
