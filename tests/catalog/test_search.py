@@ -62,6 +62,8 @@ FINDS: list[tuple[str, list[str]]] = [
     ("XÓA PHÔNG NỀN", ["cut"]),
     ("dep", ["cut"]),
     ("detourage", ["cut"]),
+    ("decoupe sujet", ["cut"]),
+    ("tach chu the", ["cut"]),
     ("De\u0301tourage", ["cut"]),
     ("ｂａｃｋｇｒｏｕｎｄ", ["cut", "blur"]),  # full width
     # mistyped
