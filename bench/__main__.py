@@ -10,13 +10,14 @@ from importlib.metadata import version
 import click
 import uvloop
 
-from bench import creates, growth, latency, throughput
+from bench import creates, growth, latency, pages, throughput
 from bench.ground import ground, migrate, servers
 
 PARTS = {
     "creates": creates.run,
     "growth": growth.run,
     "latency": latency.run,
+    "pages": pages.run,
     "throughput": throughput.run,
 }
 

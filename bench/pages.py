@@ -1,0 +1,274 @@
+"""The catalog page by the whole product, next to a bare server of equal bytes and to Next.js."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from bench.ground import Ground
+from bench.measure import Figures, in_turns, percentile, table
+from bench.tree import tree_of
+from funmagic.core.ids import new_id
+from funmagic.core.resources import Resources
+
+ROOT = Path(__file__).parent.parent
+PEER = Path(__file__).parent / "peers" / "next"
+BUILT = ROOT / ".funmagic" / "bench"  # git-ignored
+PATH = "/en/tools"
+CLIENTS = 32
+ROUND_S = 3.0
+ROUNDS = 5
+DRAWN = 40
+PATIENCE_S = 60
+BUILD_PATIENCE_S = 900
+
+OURS = "ours: ids, logs, limits, sessions, CSP"
+BARE = "bare uvicorn, equal bytes"
+NEXT = "Next.js, dynamic page, same HTML"
+LOCALES = ("zh", "ja", "fr", "es", "pt", "de", "vi", "ko")
+SORTS = ("popular", "newest", "top_rated")
+
+MORE_TOOLS = text("""
+    INSERT INTO tools (id, slug, implementation, tool_type_id, title, description, config)
+    SELECT gen_random_uuid(), slug || '-' || n, implementation, tool_type_id, title || ' ' || n,
+           description, config
+      FROM tools, generate_series(1, 24) n WHERE slug = 'figme'
+""")
+
+
+async def run(ground: Ground) -> str:
+    """A visitor's page of 24 tools, each server a process of its own."""
+    async with ground.resources.db.transaction() as session:
+        await session.execute(MORE_TOOLS)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fm-bench-")))
+        ours = await stack.enter_async_context(_ours(ground, folder))
+        page, compressed = await _page(ours)
+        (folder / "page.br").write_bytes(compressed)
+        (folder / "tree.json").write_text(tree_of(page))
+        bare = await stack.enter_async_context(_bare(folder))
+        peer = await stack.enter_async_context(_next(folder))
+        ports = {OURS: ours, BARE: bare, NEXT: peer}
+        for port in ports.values():
+            await _load(port, CLIENTS, 1.0)  # until it is warm
+        reached = await in_turns(
+            {name: partial(_rate, port) for name, port in ports.items()}, rounds=ROUNDS
+        )
+        alone = {name: await _load(port, 1, ROUND_S) for name, port in ports.items()}
+        drawn_s, read_s = await _misses(ground.resources, ours)
+    return "\n\n".join((_speeds(reached, alone), _times(alone[OURS], drawn_s, read_s)))
+
+
+def _speeds(reached: Mapping[str, Figures], alone: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [
+        [
+            name,
+            f"{figures.median:,.0f}",
+            figures.spread(),
+            f"{reached[OURS].median / figures.median:.2f}",
+            f"{alone[name]['p50_s'] * 1000:.2f}",
+            f"{alone[name]['size_bytes']:,.0f}",
+        ]
+        for name, figures in reached.items()
+    ]
+    head = [f"A page of 24 tools, {CLIENTS} connections", "a second", "slowest … fastest"]
+    return table([*head, "ours is ×", "ms alone, p50", "bytes"], rows)
+
+
+def _times(hit: Mapping[str, float], drawn_s: list[float], read_s: list[float]) -> str:
+    rows = [
+        ["kept page", f"{hit['p50_s'] * 1000:.2f}", f"{hit['p99_s'] * 1000:.2f}"],
+        *(
+            [name, f"{percentile(took, 0.5) * 1000:.2f}", f"{percentile(took, 0.99) * 1000:.2f}"]
+            for name, took in (
+                ("drawn anew, of a catalog that is kept", drawn_s),
+                ("read and drawn anew, after a change", read_s),
+            )
+        ),
+    ]
+    return table(["Milliseconds, one visitor at a time", "p50", "p99"], rows)
+
+
+async def _rate(port: int) -> float:
+    return (await _load(port, CLIENTS, ROUND_S))["per_second"]
+
+
+async def _load(port: int, clients: int, seconds: float) -> dict[str, float]:
+    """From a process of its own, so that who asks is no load on who answers."""
+    arguments = ("-m", "bench.load", str(port), PATH, str(clients), str(seconds))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(seconds + PATIENCE_S):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        raise RuntimeError("the load could not be run")
+    figures: dict[str, float] = json.loads(out)
+    return figures
+
+
+async def _misses(resources: Resources, port: int) -> tuple[list[float], list[float]]:
+    """Seconds for pages nobody has asked for yet, and for pages after a change of the catalog."""
+    drawn_s: list[float] = []
+    read_s: list[float] = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        await _change(resources)
+        for sort in SORTS:
+            await client.get(f"{PATH}?sort={sort}")
+            drawn_s += [
+                await _seconds(client, f"/{locale}/tools?sort={sort}") for locale in LOCALES
+            ]
+        for _ in range(DRAWN):
+            await _change(resources)
+            read_s.append(await _seconds(client, PATH))
+    return drawn_s, read_s
+
+
+async def _change(resources: Resources) -> None:
+    token = new_id().hex
+    if not await resources.edition.withdraw(token) or not await resources.edition.put_out(token):
+        raise RuntimeError("Valkey does not answer")
+
+
+async def _seconds(client: httpx.AsyncClient, path: str) -> float:
+    """From the request to the whole answer."""
+    began = time.perf_counter()
+    answer = await client.get(path, headers={"Accept-Encoding": "br"})
+    answer.raise_for_status()
+    return time.perf_counter() - began
+
+
+async def _page(port: int) -> tuple[str, bytes]:
+    """The page, and as it goes to a browser."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        page = (await client.get(PATH, headers={"Accept-Encoding": "identity"})).text
+        headers = {"Accept-Encoding": "br"}
+        async with client.stream("GET", PATH, headers=headers) as answer:
+            return page, b"".join([chunk async for chunk in answer.aiter_raw()])
+
+
+@asynccontextmanager
+async def _ours(ground: Ground, folder: Path) -> AsyncIterator[int]:
+    port = _free_port()
+    environment = {**ground.environment, "LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
+    command = [sys.executable, "-P", "-m", "funmagic.cli", "web", "--port", str(port)]
+    async with _server(command, environment, port, folder / "ours.log"):
+        yield port
+
+
+@asynccontextmanager
+async def _bare(folder: Path) -> AsyncIterator[int]:
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.hello:app", "--port", str(port)]
+    quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning"]
+    environment = {"BODY": str(folder / "page.br")}
+    async with _server([*command, *quiet], environment, port, folder / "bare.log"):
+        yield port
+
+
+@asynccontextmanager
+async def _next(folder: Path) -> AsyncIterator[int]:
+    port = _free_port()
+    place = await asyncio.to_thread(_prepare_peer)
+    if not (place / ".next" / "BUILD_ID").exists():
+        await _build(place)
+    command = ["npx", "next", "start", "--hostname", "127.0.0.1", "--port", str(port)]
+    environment = {
+        "TREE": str(folder / "tree.json"),
+        "NODE_ENV": "production",
+        "NEXT_TELEMETRY_DISABLED": "1",
+    }
+    async with _server(command, environment, port, folder / "next.log", cwd=place):
+        yield port
+
+
+def _prepare_peer() -> Path:
+    """A copy of the peer's sources, named by their content, to build in."""
+    files = sorted(
+        path
+        for path in PEER.rglob("*")
+        if path.is_file() and path.suffix in {".js", ".jsx", ".json"}
+    )
+    digest = blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
+    place = BUILT / f"next-{digest}"
+    if not place.exists():
+        shutil.copytree(PEER, place, ignore=shutil.ignore_patterns("node_modules", ".next"))
+    return place
+
+
+async def _build(place: Path) -> None:
+    environment = {**os.environ, "NEXT_TELEMETRY_DISABLED": "1"}
+    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npx", "next", "build"]):
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=place, env=environment, stdout=asyncio.subprocess.DEVNULL
+        )
+        async with asyncio.timeout(BUILD_PATIENCE_S):
+            if await process.wait() != 0:
+                raise RuntimeError(f"{' '.join(command)} failed in {place}")
+
+
+@asynccontextmanager
+async def _server(
+    command: list[str], environment: Mapping[str, Any], port: int, log: Path, cwd: Path = ROOT
+) -> AsyncIterator[None]:
+    """A server's process, from its first answer on."""
+    with log.open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            await _answers(process, port, log)
+            yield
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, 15)
+                await process.wait()
+
+
+async def _answers(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient() as client:
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(_end_of(log))
+            try:
+                answer = await client.get(f"http://127.0.0.1:{port}{PATH}", timeout=PATIENCE_S)
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+                continue
+            if answer.status_code == 200:
+                return
+            raise RuntimeError(f"{answer.status_code}\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text()[-2000:]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
