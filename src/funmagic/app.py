@@ -33,7 +33,7 @@ from funmagic.core import log as logs
 from funmagic.core.db import DatabaseAway
 from funmagic.core.http import json_error
 from funmagic.core.limits import Limiter
-from funmagic.core.middleware import ASGIApp, RequestLog, SameOrigin, SecurityHeaders
+from funmagic.core.middleware import ASGIApp, HeadAsGet, RequestLog, SameOrigin, SecurityHeaders
 from funmagic.core.resources import Resources, open_resources
 from funmagic.core.settings import Settings
 from funmagic.credits import api as credits_api
@@ -78,7 +78,7 @@ def with_layers(inner: Litestar, settings: Settings) -> ASGIApp:
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
     )
-    app = RequestLog(app)
+    app = RequestLog(HeadAsGet(app))
     if settings.trusted_proxies:
         app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), settings.trusted_proxies))
     return app

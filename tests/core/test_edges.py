@@ -50,6 +50,17 @@ async def test_a_request_id_is_kept_only_where_it_is_well_formed(site: Site) -> 
     assert made.headers["x-request-id"] != "x y; z"
 
 
+async def test_head_is_answered_as_get_without_the_body(site: Site) -> None:
+    async with site.browser() as browser:
+        for path in ("/en/", "/en/tools", "/sitemap.xml", "/healthz", "/en/nope"):
+            whole, head = await browser.get(path), await browser.head(path)
+            assert head.status_code == whole.status_code, path
+            assert head.content == b""
+            for name in ("content-type", "content-security-policy", "cache-control"):
+                assert head.headers[name] == whole.headers[name], (path, name)
+        assert (await browser.head("/api/tasks/stream")).status_code == 405
+
+
 async def test_errors_of_the_api_have_one_shape(site: Site) -> None:
     async with site.browser() as browser:
         for method, path, status in (

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 from tests.catalog.conftest import Put
 from tests.conftest import Absence, MakeUser, Site
 
@@ -30,7 +31,7 @@ async def banners(db: Database) -> Any:
 
     async def put_up(*rows: dict[str, Any]) -> None:
         async with db.transaction() as session:
-            await session.execute(BannerRow.__table__.delete())
+            await session.execute(delete(BannerRow))
             for position, row in enumerate(rows):
                 plain = {"placement": "main", "link": "/tools/figme", "position": position}
                 session.add(BannerRow(**plain | row))

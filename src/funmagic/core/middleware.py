@@ -6,13 +6,13 @@ its headers; ``SameOrigin`` refuses unsafe requests that ride on a cookie from a
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from funmagic.core import log as logs
-from funmagic.core.ids import new_id
 from funmagic.core.log import REQUEST_ID
 
 # ASGI 3: the three callables' own types, without a framework's view of them.
@@ -48,7 +48,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = header(scope, b"x-request-id")
-        request_id = given if given and REQUEST_ID.match(given) else new_id().hex
+        request_id = given if given and REQUEST_ID.match(given) else os.urandom(16).hex()
         logs.clear()
         logs.bind(request_id=request_id)
         started = time.perf_counter()
@@ -57,7 +57,7 @@ class RequestLog:
         async def tagged(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -69,6 +69,30 @@ class RequestLog:
         finally:
             duration_ms = round((time.perf_counter() - started) * 1000, 1)
             logs.answered(scope["method"], scope["path"], status, duration_ms, request_id)
+
+
+class HeadAsGet:
+    """Answers HEAD for pages and files as GET would be answered, without the body.
+
+    Whoever checks a link or its age asks so. The API is left out: of it some answers have no end.
+    """
+
+    def __init__(self, app: ASGIApp, *, but: str = "/api/") -> None:
+        self._app = app
+        self._but = but
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["type"] == "http" and scope["method"] == "HEAD"
+        if not asked or scope["path"].startswith(self._but):
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class SecurityHeaders:
@@ -98,15 +122,15 @@ class SecurityHeaders:
 
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))
+                given = message.get("headers", ())
                 policy = self._policy_of_models if SHOWS_MODELS in scope else self._policy
-                message["headers"] = [
-                    *given,
-                    (b"content-security-policy", policy),
-                    *self._headers,
-                ]
-                if not any(name.lower() == b"cache-control" for name, _ in given):
-                    message["headers"].append((b"cache-control", b"no-store"))
+                headers = [*given, (b"content-security-policy", policy), *self._headers]
+                for name, _ in given:
+                    if name == b"cache-control" or name.lower() == b"cache-control":
+                        break
+                else:
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
             await send(message)
 
         await self._app(scope, receive, hardened)
