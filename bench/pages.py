@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 PEER = Path(__file__).parent / "peers" / "next"
 BUILT = ROOT / ".funmagic" / "bench"  # git-ignored
 PATH = "/en/tools"
-CLIENTS = 16
+CLIENTS = 64
 ROUND_S = 2.0
 ROUNDS = 5
 DRAWN = 40
@@ -38,7 +38,8 @@ PATIENCE_S = 60
 BUILD_PATIENCE_S = 900
 
 OURS = "ours: ids, logs, limits, sessions, CSP"
-BARE = "bare uvicorn, equal bytes"
+BARE = "bare uvicorn, the same answer byte for byte"
+PLAIN = "bare uvicorn, the same body, 3 headers"
 NEXT = "Next.js, dynamic page, same HTML"
 LOCALES = ("zh", "ja", "fr", "es", "pt", "de", "vi", "ko")
 SORTS = ("popular", "newest", "top_rated")
@@ -58,12 +59,11 @@ async def run(ground: Ground) -> str:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fm-bench-")))
         ours = await stack.enter_async_context(_ours(ground, folder))
-        page, compressed = await _page(ours)
-        (folder / "page.br").write_bytes(compressed)
-        (folder / "tree.json").write_text(tree_of(page))
+        await _note_page(ours, folder)
         bare = await stack.enter_async_context(_bare(folder))
+        plain = await stack.enter_async_context(_bare(folder, PLAIN="1"))
         peer = await stack.enter_async_context(_next(folder))
-        ports = {OURS: ours, BARE: bare, NEXT: peer}
+        ports = {OURS: ours, BARE: bare, PLAIN: plain, NEXT: peer}
         for port in ports.values():
             await _load(port, CLIENTS, 1.0)  # until it is warm
         reached = await in_turns(
@@ -157,13 +157,17 @@ async def _seconds(client: httpx.AsyncClient, path: str) -> float:
     return time.perf_counter() - began
 
 
-async def _page(port: int) -> tuple[str, bytes]:
-    """The page, and as it goes to a browser."""
+async def _note_page(port: int, folder: Path) -> None:
+    """Keep the answer a browser gets, and the page as a tree, for the others to give."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         page = (await client.get(PATH, headers={"Accept-Encoding": "identity"})).text
-        headers = {"Accept-Encoding": "br"}
-        async with client.stream("GET", PATH, headers=headers) as answer:
-            return page, b"".join([chunk async for chunk in answer.aiter_raw()])
+        browser = {"Accept-Encoding": "br", "Cookie": "fm_locale=en"}
+        async with client.stream("GET", PATH, headers=browser) as answer:
+            body = b"".join([chunk async for chunk in answer.aiter_raw()])
+    headers = [pair for pair in answer.headers.items() if pair[0] != "date"]  # uvicorn's own
+    (folder / "page.br").write_bytes(body)
+    (folder / "headers.json").write_text(json.dumps(headers))
+    (folder / "tree.json").write_text(tree_of(page))
 
 
 @asynccontextmanager
@@ -176,12 +180,12 @@ async def _ours(ground: Ground, folder: Path) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _bare(folder: Path) -> AsyncIterator[int]:
+async def _bare(folder: Path, **settings: str) -> AsyncIterator[int]:
     port = _free_port()
     command = [sys.executable, "-m", "uvicorn", "bench.hello:app", "--port", str(port)]
     quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning"]
-    environment = {"BODY": str(folder / "page.br")}
-    async with _server([*command, *quiet], environment, port, folder / "bare.log"):
+    environment = {"ANSWER": str(folder), **settings}
+    async with _server([*command, *quiet], environment, port, folder / f"{port}.log"):
         yield port
 
 
