@@ -97,6 +97,7 @@ def litestar_app(settings: Settings) -> Litestar:
             admin_api.router,
             assets_api.router,
             assets_api.show_media,
+            assets_api.show_sized_media,
             catalog_api.router,
             credits_api.router,
             me_api.router,

@@ -18,12 +18,28 @@ from funmagic.assets import service as assets
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing
 from funmagic.tasks import media
+from funmagic.web.pictures import picture_for
 
 
 def png(width: int = 900, height: int = 600) -> bytes:
     target = io.BytesIO()
     Image.new("RGB", (width, height), "teal").save(target, "PNG")
     return target.getvalue()
+
+
+def photo(content: bytes, width: int) -> bytes:
+    """A photo as a PNG of this width."""
+    target = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as opened:
+        size = (width, opened.height * width // opened.width)
+        opened.convert("RGB").resize(size).save(target, "PNG", compress_level=1)
+    return target.getvalue()
+
+
+async def key_of(resources: Resources, asset_id: str) -> str:
+    """Where the picture lies in the storage."""
+    async with resources.db.transaction() as session:
+        return (await assets.media(session, UUID(asset_id))).storage_key
 
 
 async def bring(
@@ -61,6 +77,38 @@ async def test_anybody_sees_a_small_webp_or_the_whole_picture(
     assert kept == "public, max-age=1800"
 
 
+@pytest.mark.hazard("P5")
+async def test_a_shop_window_gets_it_at_the_width_of_its_place(
+    site: Site, root: httpx.AsyncClient, resources: Resources, astronaut: bytes
+) -> None:
+    asset_id, _ = await bring(root, photo(astronaut, 2400))
+    async with site.browser() as anybody:
+        for source in picture_for("figme", asset_id).sources:  # type: ignore[union-attr]
+            for entry in source.srcset.split(", "):
+                address, width = entry.split()
+                answer = await anybody.get(address)
+                assert answer.status_code == 200, answer.text
+                assert answer.headers["content-type"] == source.type
+                assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+                with Image.open(io.BytesIO(answer.content)) as shown:
+                    assert f"{shown.width}w" == width
+                assert len(answer.content) <= 60_000 or width == "1280w"
+        for wrong in ("999.avif", "640.png", "640", ".avif", "0640.avif"):
+            assert (await anybody.get(f"/media/{asset_id}/{wrong}")).status_code == 404
+        # a picture from before it was drawn at widths
+        await resources.storage.delete(f"{await key_of(resources, asset_id)}-320.avif")
+        moved = await anybody.get(f"/media/{asset_id}/320.avif")
+        assert (moved.status_code, moved.headers["location"]) == (302, f"/media/{asset_id}")
+
+
+async def test_a_small_picture_is_not_blown_up(site: Site, root: httpx.AsyncClient) -> None:
+    asset_id, _ = await bring(root, png(500, 300))
+    async with site.browser() as anybody:
+        answer = await anybody.get(f"/media/{asset_id}/1280.webp")
+    with Image.open(io.BytesIO(answer.content)) as shown:
+        assert shown.size == (500, 300)
+
+
 @pytest.mark.hazard("A1")
 async def test_nobodys_photo_is_shown_as_a_picture_of_a_tool(
     site: Site, make_user: MakeUser, astronaut: bytes
@@ -71,6 +119,7 @@ async def test_nobodys_photo_is_shown_as_a_picture_of_a_tool(
         asset_id = promised["metadata"]["assetId"]
         assert (await ada.post(f"/api/assets/{asset_id}/confirmation")).status_code == 200
         assert (await ada.get(f"/media/{asset_id}")).status_code == 404
+        assert (await ada.get(f"/media/{asset_id}/320.webp")).status_code == 404
 
 
 async def test_what_does_not_decode_is_refused_and_gone(
@@ -117,13 +166,15 @@ async def test_pictures_go_a_day_after_the_last_tool_let_go_of_them(
     saved = await save(root, figme, view)
     assert saved.status_code == 200, saved.text
 
+    key = await key_of(resources, unused)
+    await resources.storage.head(f"{key}-640.webp")
     await age(resources, thumbnail, style, unused)
     assert await media.expire(resources) == 1
     assert await ready(root, thumbnail, style, unused, fresh) == [True, True, False, True]
     assert await assets.sweep(resources) == 1
-    for key in (f"media/{unused}", f"media/{unused}-thumbnail.webp"):
+    for gone in (key, f"{key}-thumbnail.webp", f"{key}-320.avif", f"{key}-640.webp"):
         with pytest.raises(ObjectMissing):
-            await resources.storage.head(key)
+            await resources.storage.head(gone)
 
     view = saved.json()
     view["config"]["steps"]["image-gen"]["settings"]["styles"] = []

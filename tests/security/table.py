@@ -47,6 +47,9 @@ TABLE: dict[Key, Rule] = {
     ("GET", "/api/docs/{path}"): everybody(404, path={"path": "nothing"}),
     ("GET", "/static/{name}"): everybody(404, path={"name": "nothing"}),
     ("GET", "/media/{asset_id}"): everybody(404, path=NO_ASSET, scope=ANY_KEY),
+    ("GET", "/media/{asset_id}/{size}"): everybody(
+        404, path=NO_ASSET | {"size": "320.webp"}, scope=ANY_KEY
+    ),
     # ways in and out
     ("POST", "/api/auth/magic-link"): everybody(202, body=SOMEBODY),
     ("POST", "/api/auth/register"): everybody(202, body=SOMEBODY | PASSWORD),

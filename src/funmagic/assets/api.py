@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from litestar import Request, Router, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Redirect
@@ -19,13 +19,13 @@ from pydantic import Field
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import current
-from funmagic.assets import service
+from funmagic.assets import media, service
 from funmagic.assets.views import AssetView, asset_view
 from funmagic.core import errors
 from funmagic.core.http import CamelModel
 from funmagic.core.i18n import N_
 from funmagic.core.resources import Resources
-from funmagic.core.storage import GET_EXPIRES_S
+from funmagic.core.storage import GET_EXPIRES_S, ObjectMissing
 
 
 class FileToUpload(CamelModel):
@@ -152,6 +152,27 @@ async def show_media(
     key = asset.storage_key if size == "full" else asset.thumbnail_key or asset.storage_key
     headers = {"Cache-Control": f"public, max-age={GET_EXPIRES_S // 2}"}
     return Redirect(await resources.storage.presign_get(key), status_code=302, headers=headers)
+
+
+@get("/media/{asset_id:uuid}/{size:str}", include_in_schema=False, opt={"scope": None})
+async def show_sized_media(
+    resources: NamedDependency[Resources], asset_id: FromPath[UUID], size: FromPath[str]
+) -> Response[bytes] | Redirect:
+    """A tool's picture at a width and in a format, such as ``640.avif``: it never changes.
+
+    A picture that has not been drawn at widths is shown as its thumbnail.
+    """
+    width, _, kind = size.partition(".")
+    if kind not in media.FORMATS or width not in map(str, media.WIDTHS_PX):
+        raise errors.NotFound
+    async with resources.db.transaction() as session:
+        asset = await service.media(session, asset_id)
+    try:
+        picture = await media.read_sized(resources, asset, int(width), kind)
+    except ObjectMissing:
+        return Redirect(media.media_url(asset_id) or "", status_code=302)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(picture, media_type=f"image/{kind}", headers=headers)
 
 
 router = Router(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -24,6 +25,11 @@ from funmagic.toolkit import images
 from funmagic.toolkit.contract import InvalidInput
 
 THUMBNAIL_SIDE_PX: Final = 400
+# What a shop window asks of a picture: by width, for cards, large cards and banners; and by format,
+# the smaller first.
+WIDTHS_PX: Final = (320, 640, 1280)
+FORMATS: Final = ("avif", "webp")
+MOST_SIZED_BYTES: Final = 4 << 20
 
 REFER = text("""
     UPDATE assets SET saved_at = clock_timestamp()
@@ -49,14 +55,36 @@ async def refer_to(session: AsyncSession, asset_ids: Collection[UUID]) -> set[UU
     return set(found)
 
 
-async def draw_thumbnail(resources: Resources, asset: Asset) -> dict[str, Any]:
-    """Decode an uploaded picture and store a small WebP of it; what its row learns thereby.
+def sized_url(asset_id: UUID | str, width_px: int, kind: str) -> str:
+    """The address of a picture at one of :data:`WIDTHS_PX`, in one of :data:`FORMATS`."""
+    return f"/media/{asset_id}/{width_px}.{kind}"
+
+
+def sized_key(storage_key: str, width_px: int, kind: str) -> str:
+    """Where that lies in the storage."""
+    return f"{storage_key}-{width_px}.{kind}"
+
+
+def sized_keys(storage_key: str) -> list[str]:
+    """Where all of them lie."""
+    return [sized_key(storage_key, width, kind) for width in WIDTHS_PX for kind in FORMATS]
+
+
+async def read_sized(resources: Resources, asset: Asset, width_px: int, kind: str) -> bytes:
+    """A picture at a width. Raises :class:`ObjectMissing` where none was drawn."""
+    key = sized_key(asset.storage_key, width_px, kind)
+    return await resources.storage.get_first(key, MOST_SIZED_BYTES)
+
+
+async def draw_sizes(resources: Resources, asset: Asset) -> dict[str, Any]:
+    """Decode an uploaded picture and store it at the sizes it is shown at; what its row learns
+    thereby.
 
     Raises :class:`errors.Invalid` where it cannot be decoded, :class:`errors.Conflict` where it is
     gone. Doing it again stores the same again.
     """
     with tempfile.TemporaryDirectory(prefix="fm-media-") as folder:
-        source, target = Path(folder) / "source", Path(folder) / "thumbnail.webp"
+        source, target = Path(folder) / "source", Path(folder) / "sized"
         try:
             await resources.storage.download(asset.storage_key, source, max_bytes=asset.size_bytes)
         except ObjectMissing:
@@ -65,9 +93,14 @@ async def draw_thumbnail(resources: Resources, asset: Asset) -> dict[str, Any]:
             upright = await images.decode(source, asset.content_type, Path(folder))
         except InvalidInput as refusal:
             raise errors.Invalid(refusal.reason, type="invalid_file_type") from None
-        await images.in_thread(
-            lambda: images.thumbnail(upright.file.path, target, THUMBNAIL_SIDE_PX)
-        )
+        picture = upright.file.path
+        await images.in_thread(lambda: images.thumbnail(picture, target, THUMBNAIL_SIDE_PX))
         key = f"{asset.storage_key}-thumbnail.webp"
         await resources.storage.put(key, target, content_type="image/webp")
+        for width in WIDTHS_PX:
+            for kind in FORMATS:
+                await images.in_thread(partial(images.sized, picture, target, width, kind))
+                await resources.storage.put(
+                    sized_key(asset.storage_key, width, kind), target, content_type=f"image/{kind}"
+                )
     return {"width": upright.width, "height": upright.height, "thumbnail_key": key}

@@ -44,7 +44,7 @@ EXPIRE = text("""
 """)
 # Not before the upload's address has died: until then the object could be put again.
 EXPIRED = text("""
-    SELECT id, storage_key, thumbnail_key FROM assets
+    SELECT id, source, storage_key, thumbnail_key FROM assets
      WHERE status = 'expired' AND created_at < now() - interval '30 minutes'
      ORDER BY id LIMIT :batch
 """)
@@ -160,7 +160,7 @@ async def confirm(resources: Resources, user_id: UUID, asset_id: UUID) -> Asset:
     drawn: dict[str, Any] = {}
     if asset.source == "media":
         try:
-            drawn = await media_pictures.draw_thumbnail(resources, asset)
+            drawn = await media_pictures.draw_sizes(resources, asset)
         except errors.Invalid:
             await _discard(resources, asset)
             raise
@@ -285,10 +285,13 @@ async def sweep(resources: Resources) -> int:
     async with resources.db.transaction() as session:
         await session.execute(EXPIRE, {"batch": SWEEP_BATCH})
         expired = (await session.execute(EXPIRED, {"batch": SWEEP_BATCH})).all()
-    for asset_id, storage_key, thumbnail_key in expired:
+    for asset_id, source, storage_key, thumbnail_key in expired:
         await resources.storage.delete(storage_key)
         if thumbnail_key is not None:
             await resources.storage.delete(thumbnail_key)
+        if source == "media":
+            for key in media_pictures.sized_keys(storage_key):
+                await resources.storage.delete(key)
         async with resources.db.transaction() as session:
             await session.execute(REMOVE, {"id": asset_id})
     return len(expired)

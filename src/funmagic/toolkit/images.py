@@ -173,6 +173,20 @@ def thumbnail(source: Path, target: Path, side_px: int = 400) -> tuple[int, int]
     return picture.size
 
 
+def sized(source: Path, target: Path, width_px: int, kind: str) -> None:
+    """Write an image (``kind``: avif or webp) at most ``width_px`` wide, never larger than it is.
+
+    Blocks: in a thread.
+
+    Nothing of the source's metadata comes along. Raises :class:`InvalidInput` for what is no image.
+    """
+    picture = _read_any(source)
+    if picture.width > width_px:
+        height = max(1, round(picture.height * width_px / picture.width))
+        picture = picture.resize((width_px, height), Pillow.Resampling.LANCZOS)
+    picture.save(target, kind.upper(), quality=60 if kind == "avif" else 80)
+
+
 def square(source: Path, target: Path, side_px: int) -> None:
     """Write the largest square around the middle as a WebP of ``side_px``. Blocks: in a thread.
 

@@ -8,11 +8,10 @@ from functools import cache
 from typing import Final
 from uuid import UUID
 
-from funmagic.assets.media import media_url
+from funmagic.assets import media
 from funmagic.web.static import front_end
 
-# What a build has of each picture, the smaller format first.
-FORMATS: Final = ("avif", "webp")
+# What a build has of each picture.
 WIDTHS_PX: Final = (320, 640, 1024)
 # Width to height as they are drawn into; a browser keeps the place until the picture is there.
 CARD_PX: Final = (640, 480)
@@ -40,7 +39,7 @@ class ShopPicture:
 def picture_for(implementation: str, thumbnail: str | None) -> ShopPicture | None:
     """A tool's picture: what an admin chose, else the one its plug-in comes with."""
     if thumbnail:
-        return ShopPicture(media_url(thumbnail) or "", *CARD_PX)
+        return _uploaded(thumbnail, *CARD_PX)
     return _built_in(f"tools/{implementation}")
 
 
@@ -49,7 +48,7 @@ def banner_picture(picture: str | None) -> ShopPicture | None:
     if not picture:
         return None
     with suppress(ValueError):
-        return ShopPicture(f"{media_url(UUID(picture))}?size=full", *BANNER_PX)
+        return _uploaded(UUID(picture), *BANNER_PX)
     return _built_in(f"banners/{picture}")
 
 
@@ -58,6 +57,21 @@ def demo_for(implementation: str) -> tuple[ShopPicture, ShopPicture] | None:
     before = _built_in(f"demo/{implementation}-before")
     after = _built_in(f"demo/{implementation}-after")
     return (before, after) if before and after else None
+
+
+def _uploaded(asset_id: UUID | str, width: int, height: int) -> ShopPicture:
+    """A picture that an admin uploaded."""
+    widest = max(media.WIDTHS_PX)
+    sources = tuple(
+        Source(
+            f"image/{kind}",
+            ", ".join(
+                f"{media.sized_url(asset_id, each, kind)} {each}w" for each in media.WIDTHS_PX
+            ),
+        )
+        for kind in media.FORMATS
+    )
+    return ShopPicture(media.sized_url(asset_id, widest, "webp"), width, height, sources)
 
 
 @cache
@@ -72,7 +86,7 @@ def _built_in(name: str) -> ShopPicture | None:
             f"image/{kind}",
             ", ".join(f"{built.url(f'{name}-{width}.{kind}')} {width}w" for width in widths),
         )
-        for kind in FORMATS
+        for kind in media.FORMATS
     )
     across, down = CARD_PX
     size = (widths[-1], widths[-1] * down // across)
