@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import brotli
 import httpx
 import pytest
+from litestar import Litestar
 from sqlalchemy import text
 from tests.conftest import Absence, MakeUser, Site
 
@@ -35,9 +38,9 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     ask = PageCache._ask
 
-    async def noted(*arguments: object) -> object:
-        asked.append(arguments[1]["path"])  # type: ignore[index]  # the request's scope
-        return await ask(*arguments)  # type: ignore[arg-type]
+    async def noted(layer: PageCache, scope: Any, *arguments: Any) -> Any:
+        asked.append(scope["path"])
+        return await ask(layer, scope, *arguments)
 
     monkeypatch.setattr(PageCache, "_ask", noted)
     return asked
@@ -132,17 +135,42 @@ async def test_a_page_drawn_during_an_edit_is_not_kept(
     assert "New words" in (await visitor.get(TOOL)).text
 
 
+@pytest.mark.hazard("S13")
+async def test_a_page_begun_before_an_edit_is_not_kept_after_it(
+    site: Site, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is drawn of the old row, and ready when the edit is long over."""
+    drawn, edited = asyncio.Event(), asyncio.Event()
+    ask = PageCache._ask
+
+    async def slow(*arguments: Any) -> Any:
+        answer = await ask(*arguments)
+        drawn.set()
+        await edited.wait()
+        return answer
+
+    monkeypatch.setattr(PageCache, "_ask", slow)
+    early = asyncio.create_task(visitor.get(TOOL))
+    await drawn.wait()
+    await rename(site.resources, "New words")
+    edited.set()
+    assert "New words" not in (await early).text
+    assert "New words" in (await visitor.get(TOOL)).text
+
+
 @pytest.mark.hazard("S12")
 async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
-    site: Site, visitor: httpx.AsyncClient, no_database: Absence
+    site: Site, visitor: httpx.AsyncClient, application: Litestar, no_database: Absence
 ) -> None:
+    """First drawn of what is kept of the catalog; then, where nothing of it is, the page itself."""
     seen = (await visitor.get(CATALOG)).text
     await site.resources.edition.withdraw("writer")
     await site.resources.edition.put_out("writer")
     await site.resources.redis.flushall()
     async with no_database():
-        for _ in range(2):
+        for _ in range(3):
             page = await visitor.get(CATALOG)
+            application.state["catalog"]._copies._mine.clear()
             assert page.status_code == 200
             assert "figme" in page.text
             assert datetime.fromisoformat(page.headers["x-stale-since"]).tzinfo is not None
