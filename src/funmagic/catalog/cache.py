@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from funmagic.catalog import service, shelf
 from funmagic.catalog.config import ToolConfig, parse
 from funmagic.catalog.service import ToolRow
-from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page, Rating
+from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page, Rating, Sort
 from funmagic.content import service as content
 from funmagic.content.service import Board
 from funmagic.core.cache import Cached, Copies, Together
@@ -36,6 +36,13 @@ class Shown(Struct, frozen=True):
     tool: ToolRow
     rating: Rating
     related: tuple[Card, ...]
+
+
+class Front(Struct, frozen=True):
+    """The catalog as it is opened."""
+
+    kinds: tuple[Kind, ...]
+    page: Page
 
 
 class CatalogCache:
@@ -63,6 +70,15 @@ class CatalogCache:
             return await self._kept(key, Page, lambda s: shelf.page(s, query))
         read = self._reading(lambda s: shelf.page(s, query))
         return Cached(await self._together.run(query, read))
+
+    async def front(self, sort: Sort) -> Cached[Front]:
+        """The first page of an order with the kinds there are, read at once."""
+
+        async def read(session: AsyncSession) -> Front:
+            kinds = await shelf.kinds(session)
+            return Front(kinds, await shelf.page(session, CatalogQuery(sort=sort)))
+
+        return await self._kept(f"tools:front:{sort}", Front, read)
 
     async def featured(self, limit: int = 8) -> Cached[tuple[Card, ...]]:
         """The tools the operator puts in front."""

@@ -34,6 +34,7 @@ from funmagic.core.log import logger
 log = logger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 EDITION: Final = "catalog:version"
 WRITERS: Final = "catalog:writers"  # tokens of the changes under way
@@ -84,6 +85,10 @@ class Cached(Generic[T]):
     value: T
     stale_since: datetime | None = None
     until: datetime | None = None
+
+    def part(self, value: U) -> Cached[U]:
+        """Something that belongs to the value, as old as it."""
+        return Cached(value, self.stale_since, self.until)
 
 
 class Together:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from babel.dates import format_date, format_datetime, format_timedelta
-from babel.numbers import format_decimal
 
 from funmagic.core.clock import now
+from funmagic.core.i18n import decimal
 
 
 def number(value: float, locale: str, digits: int | None = None) -> str:
     """``1,234.5``, ``1.234,5`` or ``1 234,5``; with ``digits`` exactly so many decimals."""
     pattern = None if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
-    return format_decimal(value, format=pattern, locale=locale)
+    return decimal(value, locale, pattern)
 
 
 def day(on: date, locale: str) -> str:

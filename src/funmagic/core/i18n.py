@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from babel import Locale
@@ -47,7 +47,13 @@ def ntranslate(locale: str, singular: str, plural: str, number: int, **params: s
         text = singular if number == 1 else plural
     else:
         text = forms[min(messages.form_of(number), len(forms) - 1)]
-    return _fill(text, {"number": format_decimal(number, locale=locale), **params})
+    return _fill(text, {"number": decimal(number, locale), **params})
+
+
+@lru_cache(maxsize=4_096)  # a catalog's page has dozens, and mostly the same
+def decimal(value: float, locale: str, pattern: str | None = None) -> str:
+    """A number as ``locale`` writes it, grouped; ``pattern`` is Unicode's (``#,##0.0``)."""
+    return format_decimal(value, pattern, locale=locale)
 
 
 def negotiate(chosen: str | None, accept_language: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -13,7 +13,7 @@ from litestar.response import Template
 from funmagic.accounts.models import User
 from funmagic.catalog.cache import CatalogCache
 from funmagic.catalog.search import MAX_Q_CHARS
-from funmagic.catalog.shelf import CatalogQuery, Kind, Page
+from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page
 from funmagic.core.cache import Cached
 from funmagic.core.errors import Invalid
 from funmagic.core.i18n import N_, translate
@@ -49,14 +49,22 @@ async def show_catalog(
     """A page of the catalog. What an address asks for in vain is left out of it: a link that has
     grown old still leads to tools."""
     known_locale(locale)
-    kinds = await catalog_cache.kinds()
-    wanted = _query(kinds.value, type, sort, q, cursor)
-    found, asked = await _page(catalog_cache, wanted)
-    featured = await catalog_cache.featured()
-    suggested = () if found.value.cards else featured.value[:MOST_SUGGESTED]
+    if type or q or cursor:
+        kinds = await catalog_cache.kinds()
+        wanted = _query(kinds.value, type, sort, q, cursor)
+        found, asked = await _page(catalog_cache, wanted)
+    else:
+        asked = _query((), None, sort, None, None)
+        front = await catalog_cache.front(asked.sort)
+        kinds, found = front.part(front.value.kinds), front.part(front.value.page)
+    made_of: list[Cached[Any]] = [kinds, found]
+    suggested: tuple[Card, ...] = ()
+    if not found.value.cards:
+        made_of.append(featured := await catalog_cache.featured())
+        suggested = featured.value[:MOST_SUGGESTED]
     viewer = await viewer_in(resources, user_or_none)
     if viewer is None:
-        shared(request, kinds, found, featured, query=("type", "sort", "q", "cursor"))
+        shared(request, *made_of, query=("type", "sort", "q", "cursor"))
     first = CatalogQuery(type=asked.type, sort=asked.sort, q=asked.q)
     following = CatalogQuery(
         type=asked.type, sort=asked.sort, q=asked.q, cursor=found.value.next_cursor
@@ -74,7 +82,7 @@ async def show_catalog(
         first_path=catalog_path(locale, first) if asked.cursor else None,
         clear_path=catalog_path(locale, CatalogQuery(sort=asked.sort)),
         suggested=tuple(card_of(card, locale) for card in suggested),
-        is_stale=any(kept.stale_since for kept in (kinds, found, featured)),
+        is_stale=any(copy.stale_since for copy in made_of),
     )
     return drawn(request, "pages/catalog.html", page_of(request, viewer), view)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Macro
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from markupsafe import Markup
@@ -18,8 +20,11 @@ from funmagic.core.settings import Settings
 from funmagic.web.static import front_end
 
 PACKAGE = Path(__file__).parents[2]
+MOST_KEPT: Final = 2_000  # of about 2 kB each
 # A name of the public pages or of the dashboard, or ``tools/<folder>/<file>`` of a tool's own.
 FOLDERS = (PACKAGE / "web" / "templates", PACKAGE / "dashboard" / "templates", PACKAGE)
+
+_drawn: dict[tuple[str, str, tuple[Hashable, ...]], str] = {}
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
@@ -48,11 +53,13 @@ def environment(settings: Settings) -> Environment:
         static=built.url,
         preloads=built.preloads,
         browser_messages=browser_messages,
+        kept=_kept,
     )
     env.filters.update(number=_number, moment=_moment, ago=_ago)
     return env
 
 
+@lru_cache(maxsize=1_000)  # a page of the catalog has more than a hundred
 def icon(name: str, classes: str = "") -> Markup:
     """An inline icon, hidden from assistive technology: words stand beside it."""
     return Markup(
@@ -68,6 +75,21 @@ def brand_mark(name: str, classes: str = "") -> Markup:
         '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24"'
         ' fill="currentColor" aria-hidden="true" class="{}">{}</svg>'
     ).format(classes, Markup(front_end().icons[f"brand-{name}"]))  # noqa: S704  # of our own build
+
+
+@pass_context
+def _kept(context: Context, macro: Macro, *arguments: Hashable) -> str:
+    """What a macro draws of these arguments, drawn once a process and language.
+
+    Only for a macro that reads nothing but its arguments and the page's language.
+    """
+    key = (macro.name, context["page"].locale, arguments)
+    drawn = _drawn.get(key)
+    if drawn is None:
+        if len(_drawn) >= MOST_KEPT:
+            _drawn.clear()
+        drawn = _drawn[key] = macro(*arguments)
+    return drawn
 
 
 @pass_context
