@@ -6,8 +6,8 @@ import pytest
 from tests.credits.theatre import Theatre
 from tests.soak import rounds
 
-HISTORIES = rounds(150, 10_000)
-HISTORIES_A_RECONCILIATION = rounds(75, 1_000)
+HISTORIES = rounds(90, 10_000)
+HISTORIES_A_RECONCILIATION = rounds(45, 1_000)
 #: What must have come about on the way, or less was proven than it seems.
 KILLS = {"from outside", "before", "acting", "committing", "unreported"}
 FATES = {

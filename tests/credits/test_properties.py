@@ -16,8 +16,8 @@ from funmagic.core.ids import new_id
 from funmagic.credits import service as credits
 
 #: Times the books were compared with the model's, each after one call or after two at once.
-ALONE_STEPS = rounds(20_000, 960_000)
-RACING_STEPS = rounds(2_000, 40_000)
+ALONE_STEPS = rounds(12_000, 960_000)
+RACING_STEPS = rounds(1_500, 40_000)
 
 
 @pytest.mark.hazard("M5")

@@ -46,7 +46,8 @@ def test_a_guides_example_passes_the_contracts_with_no_edit_elsewhere(
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *(*own, "tests/contracts/test_tools.py", "tests/contracts/test_tool_runs.py"),
             *("tests/contracts/test_adapters.py", "tests/contracts/test_borders.py"),
-            *("-k", f"{key} or borders"),
+            # one of the house has the key as a part of its own
+            *("-k", f"({key} and not cutout-{key}) or borders"),
         ],
         cwd=tmp_path,
         env={
