@@ -7,6 +7,9 @@ import { toast } from "../toast";
 const WISH = "fm-bookmark";
 
 export class BookmarkButton extends HTMLElement {
+  #wanted = false;
+  #isSending = false;
+
   connectedCallback(): void {
     const link = this.querySelector("a");
     link?.addEventListener("click", () => wish(this.tool));
@@ -25,22 +28,28 @@ export class BookmarkButton extends HTMLElement {
     return this.#button?.getAttribute("aria-pressed") === "true";
   }
 
+  // A press while an earlier one is on its way is not lost: what was wanted last is what is kept.
   async choose(isOn: boolean): Promise<void> {
-    const button = this.#button!;
-    if (button.getAttribute("aria-busy") === "true") return;
-    button.setAttribute("aria-busy", "true");
     this.#show(isOn);
+    this.#wanted = isOn;
+    if (this.#isSending) return;
+    this.#isSending = true;
+    let kept = !isOn;
     try {
-      await api(isOn ? "PUT" : "DELETE", `/api/tools/${this.tool}/bookmark`);
-      this.dispatchEvent(new CustomEvent("bookmark-changed", { detail: isOn, bubbles: true }));
-      const undo = { label: t("Undo"), act: () => void this.choose(!isOn) };
-      if (isOn) toast("success", t("Bookmarked"), t("You find it among your bookmarks."), undo);
+      while (kept !== this.#wanted) {
+        const sent = this.#wanted;
+        await api(sent ? "PUT" : "DELETE", `/api/tools/${this.tool}/bookmark`);
+        kept = sent;
+      }
+      this.dispatchEvent(new CustomEvent("bookmark-changed", { detail: kept, bubbles: true }));
+      const undo = { label: t("Undo"), act: () => void this.choose(!kept) };
+      if (kept) toast("success", t("Bookmarked"), t("You find it among your bookmarks."), undo);
       else toast("success", t("Not bookmarked any more"), "", undo);
     } catch (error) {
-      this.#show(!isOn);
+      this.#show(kept);
       toast("danger", t("This was not saved"), (error as ApiError).message);
     } finally {
-      button.removeAttribute("aria-busy");
+      this.#isSending = false;
     }
   }
 

@@ -6,7 +6,8 @@ import { redrawIslands } from "../islands";
 import { toast } from "../toast";
 
 export class RatingStars extends HTMLElement {
-  #isBusy = false;
+  #wanted = 0;
+  #isSending = false;
 
   connectedCallback(): void {
     this.addEventListener("click", (event) => {
@@ -27,23 +28,30 @@ export class RatingStars extends HTMLElement {
     return Number(this.dataset["given"]);
   }
 
-  // Gives so many stars; 0 takes the rating back.
+  // Gives so many stars; 0 takes the rating back. A press while an earlier one is on its way is not
+  // lost: what was wanted last is what is kept.
   async rate(stars: number): Promise<void> {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
     const before = this.stars;
     this.#show(stars);
+    this.#wanted = stars;
+    if (this.#isSending) return;
+    this.#isSending = true;
+    let kept = before;
     try {
       const place = `/api/tools/${this.dataset["tool"]}/rating`;
-      await (stars ? api("PUT", place, { stars }) : api("DELETE", place));
-      const news = stars ? t("Thank you for your rating") : t("Your rating is taken back");
+      while (kept !== this.#wanted) {
+        const sent = this.#wanted;
+        await (sent ? api("PUT", place, { stars: sent }) : api("DELETE", place));
+        kept = sent;
+      }
+      const news = kept ? t("Thank you for your rating") : t("Your rating is taken back");
       toast("success", news, "", { label: t("Undo"), act: () => void this.rate(before) });
       await redrawIslands();
     } catch (error) {
-      this.#show(before);
+      this.#show(kept);
       toast("danger", t("This was not saved"), (error as ApiError).message);
     } finally {
-      this.#isBusy = false;
+      this.#isSending = false;
     }
   }
 
