@@ -73,7 +73,7 @@ def sized_keys(storage_key: str) -> list[str]:
 async def read_sized(resources: Resources, asset: Asset, width_px: int, kind: str) -> bytes:
     """A picture at a width. Raises :class:`ObjectMissing` where none was drawn."""
     key = sized_key(asset.storage_key, width_px, kind)
-    return await resources.storage.get_first(key, MOST_SIZED_BYTES)
+    return await resources.storage.get(key, max_bytes=MOST_SIZED_BYTES)
 
 
 async def draw_sizes(resources: Resources, asset: Asset) -> dict[str, Any]:

@@ -106,6 +106,19 @@ class Storage:
         except FAILURES as error:
             raise _as_storage_error(error) from error
 
+    async def get(self, key: str, *, max_bytes: int) -> bytes:
+        """The whole object. Raises :class:`ObjectMissing`, and :class:`ObjectTooLarge` for one of
+        more than ``max_bytes`` bytes."""
+        try:
+            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            if answer["ContentLength"] > max_bytes:
+                answer["Body"].close()
+                raise ObjectTooLarge(key)
+            async with answer["Body"] as stream:
+                return b"".join([chunk async for chunk in stream.iter_chunks(CHUNK_BYTES)])
+        except FAILURES as error:
+            raise _as_storage_error(error) from error
+
     async def download(
         self, key: str, path: Path, *, max_bytes: int, if_match: str | None = None
     ) -> int:
