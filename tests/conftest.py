@@ -23,7 +23,7 @@ import httpx
 import pytest
 import uvicorn
 from litestar import Litestar
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from funmagic import hooks, seed, worker
@@ -108,6 +108,8 @@ def template_database(servers: dict[str, str], models_dir: Path) -> str:
         async with open_resources(settings) as resources:
             hooks.wire(settings)
             await seed.run(resources)
+            async with resources.db.transaction() as session:  # no worker has been told of it yet
+                await session.execute(text("DELETE FROM outbox"))
 
     asyncio.run(plant())
     return url

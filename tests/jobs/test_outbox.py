@@ -38,13 +38,6 @@ async def waiting(resources: Resources) -> list[str]:
     return [str(job_id) for job_id in reversed(found)]
 
 
-@pytest.fixture(autouse=True)
-async def nothing_to_send(resources: Resources) -> None:
-    """What planting the first rows has left to be told belongs to no test here."""
-    async with resources.db.transaction() as s:
-        await s.execute(text("DELETE FROM outbox"))
-
-
 async def unsent(resources: Resources) -> int:
     async with resources.db.transaction() as s:
         found = await s.execute(text("SELECT count(*) FROM outbox WHERE sent_at IS NULL"))

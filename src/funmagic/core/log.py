@@ -24,7 +24,7 @@ SECRET_NAME = re.compile(r"(token|secret|password|authorization|cookie|api_?key|
 REQUEST_ID = re.compile(r"\A[A-Za-z0-9_-]{8,64}\Z")
 
 _requests = logging.getLogger("funmagic.request")
-_lines: TextIO | None = None  # where JSON lines go
+_json: logging.StreamHandler[TextIO] | None = None  # where JSON lines go
 
 
 class _RequestLine(msgspec.Struct):
@@ -43,8 +43,7 @@ class _RequestLine(msgspec.Struct):
 
 def configure(settings: Settings) -> None:
     """Set up structlog and route the standard library's loggers through it."""
-    global _lines  # one stream a process, as the root logger's
-    _lines = sys.stderr if settings.log_format == "json" else None
+    global _json  # one handler a process, as the root logger's
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -74,6 +73,7 @@ def configure(settings: Settings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    _json = handler if settings.log_format == "json" else None
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
@@ -97,7 +97,7 @@ def answered(method: str, path: str, status: int, duration_ms: float, request_id
     """
     if not _requests.isEnabledFor(logging.INFO):
         return
-    if _lines is None:
+    if _json is None or _json not in logging.root.handlers:
         logger(_requests.name).info(
             "request", method=method, path=path, status=status, duration_ms=duration_ms
         )
@@ -105,7 +105,7 @@ def answered(method: str, path: str, status: int, duration_ms: float, request_id
     line = _RequestLine(
         method, path, status, duration_ms, "request", request_id, "info", _requests.name, now()
     )
-    _lines.write(msgspec.json.encode(line).decode() + "\n")
+    _json.stream.write(msgspec.json.encode(line).decode() + "\n")
 
 
 def bind(**values: str) -> None:
