@@ -67,7 +67,7 @@ def test_name_picture_and_language(visitor: Visitor) -> None:
     expect(shown).to_be_hidden()
     assert visitor.api("/api/me")["avatarUrl"] is None
 
-    page.locator("main").get_by_label("Language", exact=True).select_option("zh")
+    page.get_by_role("combobox", name="Language", exact=True).select_option("zh")
     page.locator("#language").get_by_role("button", name="Save").click()
     page.wait_for_url(f"{visitor.product.url}/zh/profile")
     assert visitor.api("/api/me")["locale"] == "zh"
