@@ -89,7 +89,8 @@ async def test_a_tools_words_are_translated_field_by_field(
     words = {"de": {"title": " Freisteller ", "description": ""}, "fr": {"title": ""}}
     saved = await root.patch(path, json={"translations": words})
     assert saved.status_code == 200, saved.text
-    assert saved.json()["translations"] == {"de": {"title": "Freisteller"}}
+    others = {name: said for name, said in remover["translations"].items() if name not in words}
+    assert saved.json()["translations"] == others | {"de": {"title": "Freisteller"}}
     assert saved.json()["title"] == remover["title"], "English stays as it is"
     page = (await root.get(f"/en/dashboard/tools/{remover['id']}")).text
     assert 'value="Freisteller"' in page
@@ -111,6 +112,18 @@ async def test_a_tools_words_are_translated_field_by_field(
         refused = await root.patch(path, json={"translations": wrong})
         assert refused.status_code == 422, wrong
         assert list(refused.json()["error"]["fields"]) == [f"translations.{place}"]
+    german, french = {"de": {"title": "Freisteller"}}, {"fr": {"title": "Détoureur"}}
+    about = {"fr": {"description": "Sans fond."}}
+    for change, left in (
+        (french, german | french),
+        (about, german | about),
+        ({}, german | about),
+        ({"de": None}, about),
+        (german, german | about),
+        ({"fr": {"title": " "}, "de": {}}, {}),
+    ):
+        saved = await root.patch(path, json={"translations": change})
+        assert saved.json()["translations"] == others | left, change
 
 
 async def test_of_two_admins_who_read_the_same_one_saves(

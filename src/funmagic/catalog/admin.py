@@ -21,7 +21,7 @@ from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
 from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
-from funmagic.core.translations import checked
+from funmagic.core.translations import changed
 from funmagic.jobs import editions
 from funmagic.providers import registry
 from funmagic.providers import service as providers
@@ -115,7 +115,7 @@ async def change(
     s: AsyncSession, tool_id: UUID, changes: Mapping[str, Any], read_at: datetime | None = None
 ) -> Tool:
     """Change what is named: :data:`TEXTS`, :data:`SWITCHES`, ``tool_type``, ``thumbnail``,
-    ``translations``.
+    ``translations`` (by language; those that are not named stay).
 
     A change of words moves ``updated_at``, which ``read_at`` (where given) must match; a switch
     does not: it collides with nothing. Raises :class:`NotFound`, :class:`Invalid`,
@@ -130,7 +130,8 @@ async def change(
     if "thumbnail" in changes:
         values["thumbnail"] = await _picture(s, changes["thumbnail"])
     if "translations" in changes:
-        values["translations"] = checked(changes["translations"], TRANSLATED)
+        given = changes["translations"]
+        values["translations"] = changed(found.translations, given, TRANSLATED)
     if changes.get("is_active"):
         await _check_ready(s, found)
     is_switch = changes.keys() <= SWITCHES

@@ -25,25 +25,31 @@ def text_in(
     return translations.get(locale, {}).get(field) or translate(locale, english)
 
 
-def checked(given: Mapping[str, Mapping[str, Any]], max_chars: Mapping[str, int]) -> Translations:
-    """Translations as they are stored: trimmed, without empty ones.
+def changed(
+    stored: Translations,
+    given: Mapping[str, Mapping[str, Any] | None],
+    max_chars: Mapping[str, int],
+) -> Translations:
+    """What is stored with each given language in place of what it said: trimmed, without empty
+    texts.
 
+    A language that is given as None or without a text is removed, one that is not given stays.
     ``max_chars`` names the fields there are. Raises :class:`Invalid` with each wrong place:
     ``translations.de.title``.
     """
-    stored: Translations = {}
+    merged = {locale: texts for locale, texts in stored.items() if locale not in given}
     wrong: dict[str, str] = {}
     for locale, texts in given.items():
         if locale not in LOCALES or locale == DEFAULT_LOCALE:
             wrong[f"translations.{locale}"] = UNKNOWN_LOCALE
             continue
-        for field, text in texts.items():
+        for field, text in (texts or {}).items():
             if field not in max_chars:
                 wrong[f"translations.{locale}.{field}"] = UNKNOWN_FIELD
             elif len(text) > max_chars[field]:
                 wrong[f"translations.{locale}.{field}"] = TOO_LONG
             elif text.strip():
-                stored.setdefault(locale, {})[field] = text.strip()
+                merged.setdefault(locale, {})[field] = text.strip()
     if wrong:
         raise Invalid(fields=wrong)
-    return stored
+    return merged

@@ -27,8 +27,8 @@ Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=80)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
-# By locale, then by field: what a tool is called elsewhere.
-Words = dict[str, dict[str, Annotated[str, StringConstraints(max_length=2000)]]]
+# By field: what a tool is called in one other language.
+Words = dict[str, Annotated[str, StringConstraints(max_length=2000)]]
 
 
 class NewTool(CamelModel):
@@ -44,8 +44,8 @@ class NewTool(CamelModel):
 class ToolChanges(CamelModel):
     """What is left out stays. With ``updatedAt`` as read, a change since then is a conflict.
 
-    ``translations`` replace all there were: ``{"de": {"title", "description"}}``; an empty text is
-    none.
+    ``translations`` are ``{"de": {"title", "description"}}``: a language that is given says nothing
+    else any more, one that is null or without a text is removed, the others stay.
     """
 
     title: Title = ""
@@ -55,7 +55,7 @@ class ToolChanges(CamelModel):
     is_active: bool = False
     is_featured: bool = False
     thumbnail: UUID | None = None
-    translations: Words = Field(default_factory=dict)
+    translations: dict[str, Words | None] = Field(default_factory=dict)
     updated_at: datetime | None = None
 
 
@@ -66,7 +66,7 @@ class AdminTool(CamelModel):
     slug: str
     title: str
     description: str
-    translations: Words
+    translations: dict[str, Words]
     implementation: str
     tool_type: str
     tool_type_name: str
