@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
                 "prompt": "canary-prompt",
                 "styles": [
                     {"slug": "ink", "name": "Ink", "prompt": "canary-style", "image": str(PICTURE)},
-                    {"slug": "wax", "name": "Wax", "prompt": "canary-style"},
+                    {"slug": "wet", "name": "Watercolour", "prompt": "canary-style"},
                 ],
             },
         },
@@ -96,7 +96,7 @@ async def test_a_step_tells_its_price_its_input_and_the_choices_people_have(
     assert first["choices"] == {
         "style": [
             {"slug": "ink", "name": "Ink", "imageUrl": f"/media/{PICTURE}"},
-            {"slug": "wax", "name": "Wax", "imageUrl": None},
+            {"slug": "wet", "name": "Watercolour", "imageUrl": None},
         ]
     }
     assert first["input"]["properties"]["image"]["x-upload-route"] == "tool-input"
@@ -148,3 +148,8 @@ async def test_an_answer_is_in_the_language_it_is_asked_in(site: Site, db: Datab
             for asked, title in (("de", "Tinte"), ("fr", "Ink"), ("xx", "Ink")):
                 answer = (await anybody.get(path, params={"locale": asked, "q": "tinte"})).json()
                 assert answer.get("items", [answer])[0]["title"] == title
+        for asked, names in (("de", ["Ink", "Aquarell"]), ("en", ["Ink", "Watercolour"])):
+            step = (await anybody.get("/api/tools/ink", params={"locale": asked})).json()["steps"][
+                0
+            ]
+            assert [style["name"] for style in step["choices"]["style"]] == names

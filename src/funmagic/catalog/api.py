@@ -165,7 +165,7 @@ async def show_tool(
             StepView(
                 **_step_card(step, row.step_price(step.id), spoken),
                 input=json_schema_of(step.input_model),
-                choices=_choices(row, step),
+                choices=_choices(row, step, spoken),
             )
             for step in row.plugin.steps
         ],
@@ -265,15 +265,19 @@ def _step_card(step: Step, price_credits: int, locale: str) -> dict[str, Any]:
     }
 
 
-def _choices(row: ToolRow, step: Step) -> dict[str, list[ChoiceView]]:
+def _choices(row: ToolRow, step: Step, locale: str) -> dict[str, list[ChoiceView]]:
     """What each pick of the step offers."""
     picks = [field for field in form_of(step.input_model) if field.kind == "pick"]
     settings = step.settings_model.model_validate(row.step(step.id).settings)
-    return {field.name: [_choice(each) for each in choices_of(settings, field)] for field in picks}
+    return {
+        field.name: [_choice(each, locale) for each in choices_of(settings, field)]
+        for field in picks
+    }
 
 
-def _choice(choice: Choice) -> ChoiceView:
-    return ChoiceView(slug=choice.slug, name=choice.name, image_url=media_url(choice.image))
+def _choice(choice: Choice, locale: str) -> ChoiceView:
+    name = translate(locale, choice.name)
+    return ChoiceView(slug=choice.slug, name=name, image_url=media_url(choice.image))
 
 
 router = Router(
