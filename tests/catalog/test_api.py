@@ -149,7 +149,6 @@ async def test_an_answer_is_in_the_language_it_is_asked_in(site: Site, db: Datab
                 answer = (await anybody.get(path, params={"locale": asked, "q": "tinte"})).json()
                 assert answer.get("items", [answer])[0]["title"] == title
         for asked, names in (("de", ["Ink", "Aquarell"]), ("en", ["Ink", "Watercolour"])):
-            step = (await anybody.get("/api/tools/ink", params={"locale": asked})).json()["steps"][
-                0
-            ]
-            assert [style["name"] for style in step["choices"]["style"]] == names
+            tool = (await anybody.get("/api/tools/ink", params={"locale": asked})).json()
+            styles = tool["steps"][0]["choices"]["style"]
+            assert [style["name"] for style in styles] == names

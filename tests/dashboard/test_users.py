@@ -8,9 +8,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
+from tests.credits.tasks_for_holds import add_task
 from tests.dashboard.conftest import config_of, save
 
 from funmagic.accounts import people
+from funmagic.core.ids import new_id
 from funmagic.core.resources import Resources
 
 CROWD = text("""
@@ -18,6 +20,10 @@ CROWD = text("""
     SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid), 'crowd' || n || '@example.com',
            'Member <' || n || '>', CASE WHEN n % 100 = 0 THEN 'admin' ELSE 'user' END, now()
       FROM generate_series(1, CAST(:people AS integer)) AS n
+""")
+
+RENAMED = text("""
+    UPDATE tools SET title = 'Nothing else', translations = '{"zh": {"title": "别无其他"}}'
 """)
 
 
@@ -141,11 +147,15 @@ async def test_the_pages_show_people_safely_in_both_languages(
             """),
             {"id": str(cy.id)},
         )
+        await session.execute(RENAMED)
+        await add_task(session, new_id(), cy.id, status="queued", price_credits=5)
     shown = (await root.get(f"/en/dashboard/users/{cy.id}")).text
-    for words in ("Password · Firefox · Linux · new device", "User → Admin", "something.new"):
+    acts = ("Password · Firefox · Linux · new device", "User → Admin", "something.new")
+    for words in (*acts, "Nothing else"):
         assert words in shown
     assert "&lt;script&gt; · count: 3" in shown
-    assert (await root.get(f"/zh/dashboard/users/{cy.id}")).status_code == 200
+    for locale, title in (("zh", "别无其他"), ("de", "Nothing else")):
+        assert title in (await root.get(f"/{locale}/dashboard/users/{cy.id}")).text
     assert "style=" not in shown
 
 

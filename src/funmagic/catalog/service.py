@@ -137,10 +137,11 @@ def remembered(slug: str) -> ToolRow | None:
     return _remembered.get(slug)
 
 
-async def titles(s: AsyncSession, tool_ids: Collection[UUID]) -> dict[UUID, str]:
-    """What these tools are called, offered or not."""
-    found = await s.execute(select(Tool.id, Tool.title).where(Tool.id.in_(tool_ids)))
-    return {row.id: row.title for row in found}
+async def titles(s: AsyncSession, tool_ids: Collection[UUID], locale: str) -> dict[UUID, str]:
+    """What these tools, offered or not, are called in ``locale``."""
+    columns = (Tool.id, Tool.title, Tool.translations)
+    found = await s.execute(select(*columns).where(Tool.id.in_(tool_ids)))
+    return {row.id: text_in(row.translations, locale, "title", row.title) for row in found}
 
 
 def prices_of(tool: Tool) -> dict[str, int]:

@@ -114,13 +114,13 @@ def _roles(locale: str) -> tuple[Option, ...]:
 async def _task_rows(
     session: AsyncSession, recent: Sequence[Task], locale: str
 ) -> tuple[TaskRow, ...]:
-    titles = await catalog.titles(session, {task.tool_id for task in recent})
+    titles = await catalog.titles(session, {task.tool_id for task in recent}, locale)
     rows = []
     for task in recent:
         status, tone = STATUSES[task.status]
         rows.append(
             TaskRow(
-                title=translate(locale, titles[task.tool_id]),
+                title=titles[task.tool_id],
                 status=translate(locale, status),
                 tone=tone,
                 price_credits=task.price_credits,
