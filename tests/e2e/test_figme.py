@@ -12,8 +12,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
 from tests.e2e.accessible import check
-from tests.e2e.conftest import MakeVisitor, Product, Visitor
+from tests.e2e.product import Product
 from tests.e2e.vendors import Controls, controls_of, product_on
+from tests.e2e.visitors import MakeVisitor, Visitor
 
 from funmagic.simulators.server import Running, running
 

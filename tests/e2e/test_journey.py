@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Request, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
-from tests.e2e.conftest import TOOL, MakeVisitor, Visitor
+from tests.e2e.visitors import TOOL, MakeVisitor, Visitor
 
 pytestmark = pytest.mark.browser
 

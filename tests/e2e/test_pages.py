@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
 from tests.e2e.accessible import Scheme, check, check_contrast, check_looks
-from tests.e2e.conftest import TOOL, MakeVisitor, Product, Visitor
+from tests.e2e.product import Product
+from tests.e2e.visitors import TOOL, MakeVisitor, Visitor
 
 from funmagic.accounts.preferences import ACCENTS
 

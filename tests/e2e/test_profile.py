@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.conftest import PHOTOS
 from tests.e2e.accessible import check, check_looks
-from tests.e2e.conftest import MakeVisitor, Visitor
+from tests.e2e.visitors import MakeVisitor, Visitor
 from tests.e2e.ways import PASSWORD, consent, keep_from_the_net
 from tests.e2e.ways import product as product
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.e2e import pictures
 from tests.e2e.accessible import check
-from tests.e2e.conftest import MakeVisitor, Visitor
+from tests.e2e.visitors import MakeVisitor, Visitor
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import PHOTOS
 from tests.e2e import pictures
 from tests.e2e.accessible import check, check_looks
-from tests.e2e.conftest import TOOL, MakeVisitor, Visitor
+from tests.e2e.visitors import TOOL, MakeVisitor, Visitor
 from tests.e2e.ways import PASSWORD, consent, keep_from_the_net, register, sign_out
 from tests.e2e.ways import product as product
 

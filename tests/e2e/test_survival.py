@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from tests.conftest import PHOTOS
-from tests.e2e.conftest import TOOL, Product, Visitor
+from tests.e2e.product import Product
 from tests.e2e.vendors import Controls, controls_of, product_on
+from tests.e2e.visitors import TOOL, Visitor
 from tests.vendors import FAL_CONFIG
 
 from funmagic.simulators.server import Running, running

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import PHOTOS
 from tests.e2e.accessible import check_looks
-from tests.e2e.conftest import TOOL, MakeVisitor
+from tests.e2e.visitors import TOOL, MakeVisitor
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Request, expect
 from tests.conftest import PHOTOS
-from tests.e2e.conftest import TOOL, Visitor
+from tests.e2e.visitors import TOOL, Visitor
 
 pytestmark = pytest.mark.browser
 

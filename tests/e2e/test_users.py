@@ -7,7 +7,7 @@ import secrets
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.accessible import check
-from tests.e2e.conftest import MakeVisitor
+from tests.e2e.visitors import MakeVisitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.e2e.conftest import Product, running_product
+from tests.e2e.product import Product, running_product
 
 from funmagic.simulators.server import Running
 

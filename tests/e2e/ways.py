@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route
 from tests.accounts.oauth_stage import APPLE_PEOPLE, FACEBOOK_PEOPLE, GOOGLE_PEOPLE, providers
-from tests.e2e.conftest import Product, Visitor, running_product
+from tests.e2e.product import Product, running_product
+from tests.e2e.visitors import Visitor
 
 PASSWORD = "four words in a row"
 

@@ -17,8 +17,8 @@ import pytest
 from litestar import Litestar
 from playwright.async_api import Browser, Page, async_playwright
 from tests import conftest as stage
+from tests.chromium import chromium_path
 from tests.conftest import Site
-from tests.e2e.conftest import CHROMIUM_NAMES
 
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
@@ -87,10 +87,7 @@ def with_page(monkeypatch: pytest.MonkeyPatch, upload_script: Path) -> None:
 @pytest.fixture(scope="package")
 async def chromium() -> AsyncIterator[Browser]:
     """One browser for all these tests."""
-    named = os.environ.get("CHROMIUM")
-    path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    if path is None:
-        pytest.fail(f"Install one of {', '.join(CHROMIUM_NAMES)}, or set CHROMIUM to its path.")
+    path = chromium_path()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from playwright.async_api import Page, async_playwright
 from tests.catalog.conftest import put as put
+from tests.chromium import ARGUMENTS, chromium_path
 from tests.conftest import Site
-from tests.e2e.conftest import CHROMIUM_NAMES
 
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
 
 PATIENCE_MS = 30_000
-# 3D without a graphics card.
-ARGUMENTS = ("--no-sandbox", "--enable-unsafe-swiftshader")
 SignIn = Callable[[User], Awaitable[None]]
 
 
 @pytest.fixture
 async def page(site: Site) -> AsyncIterator[Page]:
     """A visitor's page; what the browser complains about fails the test."""
-    named = os.environ.get("CHROMIUM")
-    path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    path = chromium_path()
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS])
