@@ -73,11 +73,11 @@ def with_layers(inner: Litestar, settings: Settings) -> ASGIApp:
     hooks.wire(settings)
     inner.state["settings"] = settings
     app: ASGIApp = CookieWriter(cast(ASGIApp, inner))
-    app = PageCache(app, edition=lambda: inner.state["resources"].edition, settings=settings)
     app = SameOrigin(app, origins=[settings.public_url], forms_taken_at=[oauth_api.APPLE_CALLBACK])
     app = SecurityHeaders(
         app, storage_origin=settings.storage_origin, https=settings.secure_cookies
     )
+    app = PageCache(app, edition=lambda: inner.state["resources"].edition, settings=settings)
     app = RequestLog(HeadAsGet(app))
     if settings.trusted_proxies:
         app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), settings.trusted_proxies))

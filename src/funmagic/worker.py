@@ -78,13 +78,11 @@ async def work(resources: Resources, stop: asyncio.Event) -> None:
     mail_queue = Queue(resources.settings, MAIL_QUEUE)
 
     async def perform(job: dict[str, Any]) -> None:
-        logs.clear()
-        logs.bind(task_id=str(job["taskId"]), request_id=str(job.get("requestId", "")))
+        logs.begin(str(job.get("requestId", "")), task_id=str(job["taskId"]))
         await engine.run(UUID(job["taskId"]), int(job["attempt"]))
 
     async def carry(job: dict[str, Any]) -> None:
-        logs.clear()
-        logs.bind(request_id=str(job.get("requestId", "")))
+        logs.begin(str(job.get("requestId", "")))
         await delivery.deliver(resources, UUID(job["mailId"]))
 
     async def publish(job: dict[str, Any]) -> None:

@@ -89,10 +89,10 @@ async def change(edition: Edition, source: Source) -> None:
 async def test_whoever_comes_during_a_run_shares_the_next_one() -> None:
     together, source = Together(), Source()
     source.slow.clear()
-    early = [asyncio.create_task(together.run("key", source.read)) for _ in range(3)]
+    early = [together.run("key", source.read) for _ in range(3)]
     await source.began.wait()
     source.value = 2
-    late = [asyncio.create_task(together.run("key", source.read)) for _ in range(3)]
+    late = [together.run("key", source.read) for _ in range(3)]
     early[0].cancel()
     await asyncio.sleep(0)
     source.slow.set()
@@ -104,9 +104,9 @@ async def test_a_run_is_of_somebody_who_waits_for_it() -> None:
     """Not of one who was served before: what they asked with is theirs alone."""
     together, early, late = Together(), Source(1), Source(2)
     early.slow.clear()
-    first = asyncio.create_task(together.run("key", early.read))
+    first = together.run("key", early.read)
     await early.began.wait()
-    second = asyncio.create_task(together.run("key", late.read))
+    second = together.run("key", late.read)
     await asyncio.sleep(0)
     early.slow.set()
     assert (await first, await second) == (1, 2)
@@ -293,9 +293,30 @@ async def test_a_change_that_valkey_was_not_told_of_is_seen_when_it_is_back(
     assert not await cut_off.withdraw("writer")
     source.value = 2
     assert not await cut_off.put_out("writer")
-    cut_off._redis, cut_off._away_until = edition._redis, 0.0  # it is back
+    cut_off._redis, cut_off._line, cut_off._away_until = edition._redis, edition._line, 0.0
     assert await cut_off.current() is not None
     assert await copies.of("key", int, source.read) == Cached(2)
+
+
+async def test_a_line_that_was_closed_is_opened_again(edition: Edition) -> None:
+    known = await edition.current()
+    await edition._redis.client_kill_filter(_type="normal", skipme=False)
+    assert known is not None
+    assert await edition.current() == known
+
+
+async def test_an_answer_that_came_too_late_answers_no_later_question(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "PATIENCE_S", 0.2)
+    old = await edition.current()
+    await edition._redis.client_pause(400)
+    assert await edition.current() is None
+    monkeypatch.setattr(cache, "PATIENCE_S", 5.0)
+    edition._away_until = 0.0
+    newer = await edition.current()
+    assert newer not in {None, old}
+    assert await edition.current() == newer
 
 
 async def test_another_releases_copy_is_read_anew(

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from structlog.contextvars import bound_contextvars
 
+from funmagic.core import log as logs
 from funmagic.core.clock import now
 from funmagic.core.resources import Resources, open_redis
 from funmagic.jobs import outbox
@@ -83,8 +83,8 @@ async def test_a_job_for_later_is_not_sent_now(resources: Resources) -> None:
 
 
 async def test_the_id_of_the_request_travels_with_the_job(resources: Resources) -> None:
-    with bound_contextvars(request_id="request-0001"):
-        await put(resources, "job-1")
+    logs.begin("request-0001")
+    await put(resources, "job-1")
     async with resources.db.transaction() as s:
         (payload,) = (await s.execute(text("SELECT payload FROM outbox"))).scalars()
     assert payload == {"requestId": "request-0001", "taskId": "job-1"}
@@ -150,9 +150,9 @@ async def test_dispatch_sends_one_job_at_once_and_tells_who_asked(
     async def on_sent(_: AsyncSession, payloads: list[dict[str, Any]]) -> None:
         told.extend(payloads)
 
-    with bound_contextvars(request_id="request-0001"):
-        await put(resources, "job-1", "job-2")
-        await dispatch_now(resources, QUEUE, "job-2", {"taskId": "job-2"}, on_sent=on_sent)
+    logs.begin("request-0001")
+    await put(resources, "job-1", "job-2")
+    await dispatch_now(resources, QUEUE, "job-2", {"taskId": "job-2"}, on_sent=on_sent)
     assert await waiting(resources) == ["job-2"]
     assert told == [{"requestId": "request-0001", "taskId": "job-2"}]
     assert await Relay(resources, on_sent=on_sent).send_due() == 1

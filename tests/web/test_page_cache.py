@@ -23,6 +23,7 @@ from funmagic.web.page_cache import PageCache
 
 CATALOG = "/en/tools"
 TOOL = "/en/tools/figme"
+SHOWN_NOTICE = 'role="status" data-stale>'
 RENAME = text("UPDATE tools SET title = :title WHERE slug = 'figme'")
 
 
@@ -164,6 +165,7 @@ async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
 ) -> None:
     """First drawn of what is kept of the catalog; then, where nothing of it is, the page itself."""
     seen = (await visitor.get(CATALOG)).text
+    assert SHOWN_NOTICE not in seen
     await site.resources.edition.withdraw("writer")
     await site.resources.edition.put_out("writer")
     await site.resources.redis.flushall()
@@ -174,6 +176,7 @@ async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
             assert page.status_code == 200
             assert "figme" in page.text
             assert datetime.fromisoformat(page.headers["x-stale-since"]).tzinfo is not None
+            assert SHOWN_NOTICE in page.text
         for path in ("/en", TOOL, f"{CATALOG}?q=photo"):
             lost = await visitor.get(path)
             assert (lost.status_code, int(lost.headers["retry-after"]) > 0) == (503, True)

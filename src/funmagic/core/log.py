@@ -6,16 +6,19 @@ starts, so one id finds the whole story.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import nullcontext
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TextIO
 
 import msgspec
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from funmagic.core.clock import now
 from funmagic.core.settings import Settings
@@ -24,7 +27,7 @@ SECRET_NAME = re.compile(r"(token|secret|password|authorization|cookie|api_?key|
 REQUEST_ID = re.compile(r"\A[A-Za-z0-9_-]{8,64}\Z")
 
 _requests = logging.getLogger("funmagic.request")
-_json: logging.StreamHandler[TextIO] | None = None  # where JSON lines go
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class _RequestLine(msgspec.Struct):
@@ -41,11 +44,43 @@ class _RequestLine(msgspec.Struct):
     timestamp: datetime
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes JSON lines; those of requests that end in the same turn of the loop all at once.
+
+    A write for each of them would take longer than all the rest that is done for a page that is
+    kept. Every other line is written at once, and after those that came before it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Write a whole line before the loop waits again."""
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_waiting()
+        super().emit(record)
+
+    def flush(self) -> None:
+        self._write_waiting()
+        super().flush()
+
+    def _write_waiting(self) -> None:
+        with self.lock or nullcontext():
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                self.stream.write("".join(waiting))
+
+
 def configure(settings: Settings) -> None:
     """Set up structlog and route the standard library's loggers through it."""
-    global _json  # one handler a process, as the root logger's
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -66,14 +101,15 @@ def configure(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = (
+        _Lines(sys.stderr) if settings.log_format == "json" else logging.StreamHandler(sys.stderr)
+    )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    _json = handler if settings.log_format == "json" else None
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
@@ -97,7 +133,8 @@ def answered(method: str, path: str, status: int, duration_ms: float, request_id
     """
     if not _requests.isEnabledFor(logging.INFO):
         return
-    if _json is None or _json not in logging.root.handlers:
+    handlers = logging.root.handlers
+    if len(handlers) != 1 or not isinstance(handlers[0], _Lines):
         logger(_requests.name).info(
             "request", method=method, path=path, status=status, duration_ms=duration_ms
         )
@@ -105,23 +142,29 @@ def answered(method: str, path: str, status: int, duration_ms: float, request_id
     line = _RequestLine(
         method, path, status, duration_ms, "request", request_id, "info", _requests.name, now()
     )
-    _json.stream.write(msgspec.json.encode(line).decode() + "\n")
+    handlers[0].add(msgspec.json.encode(line).decode() + "\n")
 
 
-def bind(**values: str) -> None:
-    """Put values on every line written from here on in this context."""
-    bind_contextvars(**values)
-
-
-def clear() -> None:
-    """Forget what was bound: the start of a new request or job."""
+def begin(request_id: str, **values: str) -> None:
+    """The start of a request or a job: what it is known by goes on every line written from here on
+    in this context, instead of what was said of the one before."""
     clear_contextvars()
+    _request_id.set(request_id)
+    if values:
+        bind_contextvars(**values)
 
 
 def request_id() -> str | None:
-    """The id bound to this context, to be sent along with a job."""
-    value = get_contextvars().get("request_id")
-    return value if isinstance(value, str) else None
+    """The id of the request this context is of, to be sent along with a job."""
+    return _request_id.get() or None
+
+
+def _add_request_id(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    if request_id := _request_id.get():
+        event["request_id"] = request_id
+    return event
 
 
 def _redact(

@@ -49,20 +49,17 @@ class RequestLog:
             return
         given = header(scope, b"x-request-id")
         request_id = given if given and REQUEST_ID.match(given) else os.urandom(16).hex()
-        logs.clear()
-        logs.bind(request_id=request_id)
+        logs.begin(request_id)
+        tag = (b"x-request-id", request_id.encode())
         started = time.perf_counter()
         status = 0
 
-        async def tagged(message: Message) -> None:
+        def tagged(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = int(message["status"])
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
-            await send(message)
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), tag]
+            return send(message)
 
         try:
             await self._app(scope, receive, tagged)
@@ -81,18 +78,17 @@ class HeadAsGet:
         self._app = app
         self._but = but
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         asked = scope["type"] == "http" and scope["method"] == "HEAD"
         if not asked or scope["path"].startswith(self._but):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
-        async def without_body(message: Message) -> None:
+        def without_body(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
-            await send(message)
+            return send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_body)
+        return self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class SecurityHeaders:
@@ -111,29 +107,30 @@ class SecurityHeaders:
         }
         if https:
             headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._policy = _policy(storage_origin)
-        self._policy_of_models = _policy(storage_origin, models=True)
+        always = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._headers, self._headers_with_models = (
+            [(b"content-security-policy", _policy(storage_origin, models=models)), *always]
+            for models in (False, True)
+        )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
-        async def hardened(message: Message) -> None:
+        def hardened(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 given = message.get("headers", ())
-                policy = self._policy_of_models if SHOWS_MODELS in scope else self._policy
-                headers = [*given, (b"content-security-policy", policy), *self._headers]
+                ours = self._headers_with_models if SHOWS_MODELS in scope else self._headers
+                headers = [*given, *ours]
                 for name, _ in given:
                     if name == b"cache-control" or name.lower() == b"cache-control":
                         break
                 else:
                     headers.append((b"cache-control", b"no-store"))
                 message["headers"] = headers
-            await send(message)
+            return send(message)
 
-        await self._app(scope, receive, hardened)
+        return self._app(scope, receive, hardened)
 
 
 def _policy(storage_origin: str, *, models: bool = False) -> bytes:
@@ -174,10 +171,13 @@ class SameOrigin:
         self._origins = frozenset(origins)
         self._forms_taken_at = frozenset(forms_taken_at)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or self._is_fine(scope):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._refuse(send)
+
+    @staticmethod
+    async def _refuse(send: Send) -> None:
         body = (
             b'{"error":{"type":"cross_site","message":'
             b'"This request did not come from our own pages."}}'

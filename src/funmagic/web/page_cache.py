@@ -3,7 +3,8 @@
 A handler says :func:`shared` of an answer in which nothing is of one visitor. The layer then keeps
 it, compressed once, for others who ask for the same address without being signed in: for as long
 as the edition it was drawn of is the current one (:mod:`funmagic.core.cache`), and 300 seconds at
-most. Where the database is away, the last one kept is shown, however old, with ``X-Stale-Since``.
+most. Where the database is away, the last one kept is shown, however old, with ``X-Stale-Since``
+and the notice that the page had ready.
 
 Only answers to GET are compressed: those to other methods may hold what is told once, such as a new
 key, and the length of a compressed answer says something about what is in it.
@@ -26,7 +27,7 @@ from funmagic.core.cache import FRESH, Cached, Edition, Together
 from funmagic.core.clock import now
 from funmagic.core.compression import WORTH_BYTES, Encoding, best_encoding, compressed, is_text
 from funmagic.core.i18n import LOCALES
-from funmagic.core.middleware import SHOWS_MODELS, ASGIApp, Message, Receive, Scope, Send
+from funmagic.core.middleware import ASGIApp, Message, Receive, Scope, Send
 from funmagic.core.settings import Settings
 from funmagic.web.pages import LOCALE_COOKIE, AnyRequest, locale_cookie
 
@@ -37,6 +38,9 @@ SESSION: Final = SESSION_COOKIE.encode()
 LOCALE: Final = f"{LOCALE_COOKIE}=".encode()
 CACHE_CONTROL: Final = b"public, max-age=0, must-revalidate"
 VARY: Final = b"Accept-Encoding, Cookie"
+# How the notice of an old page stands in a new one, and in one that has become old.
+READY_NOTICE: Final = b" data-stale hidden"
+SHOWN_NOTICE: Final = b" data-stale"
 # What is said anew of a page that is kept, and what only belongs to an answer with a body.
 OWN_HEADERS: Final = frozenset({b"cache-control", b"etag", b"set-cookie", b"vary"})
 BODY_HEADERS: Final = frozenset({b"content-length", b"content-type", b"content-encoding"})
@@ -95,7 +99,7 @@ class _Answer:
 class _Page:
     """An answer that is kept; each of its forms is made once."""
 
-    def __init__(self, answer: _Answer, note: _Shared, edition: str | None, models: bool) -> None:
+    def __init__(self, answer: _Answer, note: _Shared, edition: str | None) -> None:
         self._answer = answer
         self._note = note
         # Drawn of old copies, it is good only for as long as there is nothing better.
@@ -103,7 +107,6 @@ class _Page:
         self._until = note.until.timestamp()
         self._drawn_at = now()
         self._forms: dict[Encoding | None, tuple[_Answer, _Answer]] = {}
-        self.shows_models = models
         self.etag = f'W/"{blake2b(answer.body, digest_size=16).hexdigest()}"'.encode()
         self.size_bytes = 2 * len(answer.body)  # as it is, and in two encodings
 
@@ -114,26 +117,30 @@ class _Page:
         """The same, marked as old."""
         if self._note.stale_since is not None:
             return self
+        body = self._answer.body.replace(READY_NOTICE, SHOWN_NOTICE)
         note = _Shared(self._note.until, self._drawn_at)
-        return _Page(self._answer, note, None, self.shows_models)
+        return _Page(_Answer(self._answer.status, self._answer.headers, body), note, None)
 
-    def form(self, encoding: Encoding | None) -> tuple[_Answer, _Answer]:
-        """The page in an encoding, and the answer to whoever has it already."""
+    def form(self, encoding: Encoding | None, etags: bytes) -> _Answer:
+        """The page in an encoding, or the answer to whoever has it already by one of ``etags``."""
         made = self._forms.get(encoding)
         if made is None:
-            given = [each for each in self._answer.headers if each[0].lower() not in OWN_HEADERS]
-            headers = [
-                *given,
-                (b"cache-control", CACHE_CONTROL),
-                (b"vary", VARY),
-                (b"etag", self.etag),
-            ]
-            if self._note.stale_since is not None:
-                headers.append((b"x-stale-since", self._note.stale_since.isoformat().encode()))
-            whole = _Answer(HTTPStatus.OK, headers, self._answer.body).encoded(encoding)
-            kept = [each for each in headers if each[0].lower() not in BODY_HEADERS]
-            made = self._forms[encoding] = (whole, _Answer(HTTPStatus.NOT_MODIFIED, kept, b""))
-        return made
+            made = self._forms[encoding] = self._made(encoding)
+        return made[1] if self.etag in etags else made[0]
+
+    def _made(self, encoding: Encoding | None) -> tuple[_Answer, _Answer]:
+        given = [each for each in self._answer.headers if each[0].lower() not in OWN_HEADERS]
+        headers = [
+            *given,
+            (b"cache-control", CACHE_CONTROL),
+            (b"vary", VARY),
+            (b"etag", self.etag),
+        ]
+        if self._note.stale_since is not None:
+            headers.append((b"x-stale-since", self._note.stale_since.isoformat().encode()))
+        whole = _Answer(HTTPStatus.OK, headers, self._answer.body).encoded(encoding)
+        kept = [each for each in headers if each[0].lower() not in BODY_HEADERS]
+        return whole, _Answer(HTTPStatus.NOT_MODIFIED, kept, b"")
 
 
 @dataclass(slots=True)
@@ -147,7 +154,8 @@ class _Asked:
 
 
 class PageCache:
-    """The layer. It stands inside those that every answer passes: ids, logs, security headers."""
+    """The layer. What is an answer's own, its id, is given outside of it; what is the same each
+    time, such as the security headers, inside, and is kept with the page."""
 
     def __init__(self, app: ASGIApp, *, edition: Callable[[], Edition], settings: Settings) -> None:
         self._app = app
@@ -184,10 +192,7 @@ class PageCache:
             await answer.encoded(asked.encoding).send_by(send)
 
     async def _show(self, page: _Page, asked: _Asked, scope: Scope, send: Send) -> None:
-        if page.shows_models:
-            scope[SHOWS_MODELS] = True
-        whole, not_modified = page.form(asked.encoding)
-        answer = not_modified if page.etag in asked.etags else whole
+        answer = page.form(asked.encoding, asked.etags)
         chosen, cookie = self._choices[scope["path"][1:3]]
         if chosen in asked.cookie:
             await answer.send_by(send)
@@ -228,7 +233,7 @@ class PageCache:
         self._forget(key)
         if note is None or answer.status != HTTPStatus.OK or _sets_cookies(answer):
             return answer
-        return self._keep(key, _Page(answer, note, edition, SHOWS_MODELS in scope))
+        return self._keep(key, _Page(answer, note, edition))
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> _Answer | None:
         """What the application answers; None where it was no whole text, and has been sent."""
