@@ -2,38 +2,37 @@
 // scripts and styles by esbuild and Tailwind, pictures and fonts as they are, icons as JSON for
 // the templates, each text file also as .br and .gz. manifest.json maps plain names to built ones.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 import { compile } from "tailwindcss";
+import { ownFolder, takePlace } from "./place.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const source = resolve(here, "../src/funmagic");
 const web = join(source, "web");
 const built = join(web, "static/dist");
-const dist = `${built}.next`; // takes the place of the last build when it is whole
+const own = ownFolder(built);
+const dist = join(own, "next"); // takes the place of the last build when it is whole
+const scratch = join(own, "scratch");
 const modules = join(here, "node_modules");
-const scratch = mkdtempSync(join(tmpdir(), "funmagic-frontend-"));
 const manifest = {};
 const BRANDS = ["apple", "facebook", "google"]; // whose marks stand on buttons, by Simple Icons' names
 
 try {
-  rmSync(dist, { recursive: true, force: true });
-  mkdirSync(dist, { recursive: true });
+  mkdirSync(dist);
+  mkdirSync(scratch);
   await buildScripts();
   await buildStyles();
   copyPictures();
   writeFileSync(join(dist, "icons.json"), JSON.stringify(collectIcons()));
   writeFileSync(join(dist, "manifest.json"), JSON.stringify(manifest, null, 1));
   compress();
-  rmSync(built, { recursive: true, force: true });
-  renameSync(dist, built);
+  takePlace(dist, built);
 } finally {
-  rmSync(dist, { recursive: true, force: true });
-  rmSync(scratch, { recursive: true, force: true });
+  rmSync(own, { recursive: true, force: true });
 }
 
 // Two things of the 3D viewer our policy forbids: a style sheet drawn into the page, which as a

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from tests.chromium import ARGUMENTS, chromium_path
 from tests.e2e.product import Product, running_product
 from tests.e2e.visitors import MakeVisitor, Visitor
+from tests.programs import CHROMIUM_ARGUMENTS, chromium_path
 
 BROWSER_LOCALES = {
     "en": "en-GB",
@@ -47,7 +47,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for all tests; every visitor gets a profile of their own."""
     path = chromium_path()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS])
+        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS])
         yield browser
         browser.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,8 +16,8 @@ import pytest
 from litestar import Litestar
 from playwright.async_api import Browser, Page, async_playwright
 from tests import conftest as stage
-from tests.chromium import chromium_path
 from tests.conftest import Site
+from tests.programs import chromium_path, node_path
 
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
@@ -32,15 +31,6 @@ PAGE = "/interop/upload.html"
 OpenPage = Callable[[User | None], Awaitable[Page]]
 
 
-def node() -> str:
-    """Node: the system's, or the one `bin/npm` has fetched."""
-    own = ROOT / ".venv" / "node" / "node"
-    found = str(own) if own.exists() else shutil.which("node")
-    if found is None:
-        pytest.fail("Node 20 or newer is needed; `bin/setup dev` fetches it.")
-    return found
-
-
 @pytest.fixture(scope="session")
 def upload_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's script, bundled from the packages as they are."""
@@ -51,7 +41,7 @@ def upload_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {
         **os.environ,
         "NODE_PATH": os.pathsep.join(map(str, packages)),
-        "PATH": os.pathsep.join([str(Path(node()).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(Path(node_path()).parent), os.environ["PATH"]]),
     }
     command = [str(esbuild), str(CLIENTS / "upload.mjs"), *options]
     subprocess.run(command, env=environment, check=True, timeout=60)
@@ -175,7 +165,7 @@ async def node_queue(settings: Settings) -> AsyncIterator[NodeQueue]:
 async def running_node(settings: Settings, queue: str = "ai-tasks") -> AsyncIterator[NodeQueue]:
     socket = urlsplit(settings.redis_url.get_secret_value()).path
     process = await asyncio.create_subprocess_exec(
-        node(),
+        node_path(),
         str(CLIENTS / "queue.mjs"),
         env={**os.environ, "SOCKET": socket, "PREFIX": settings.queue_prefix, "QUEUE": queue},
         stdin=asyncio.subprocess.PIPE,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from playwright.async_api import Page, async_playwright
 from tests.catalog.conftest import put as put
-from tests.chromium import ARGUMENTS, chromium_path
 from tests.conftest import Site
+from tests.programs import CHROMIUM_ARGUMENTS, chromium_path
 
 from funmagic.accounts.models import User
 from funmagic.accounts.sessions import SESSION_COOKIE
@@ -23,7 +23,7 @@ async def page(site: Site) -> AsyncIterator[Page]:
     path = chromium_path()
     complaints: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS])
+        browser = await playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS])
         context = await browser.new_context(
             base_url=site.url, viewport={"width": 800, "height": 700}, reduced_motion="reduce"
         )
