@@ -24,9 +24,11 @@ async def test_what_is_not_there_can_be_looked_for(site: Site) -> None:
             assert SEARCH in answer.text, path
             ways = Links(f"{site.url}{path}", answer.text).pages
             assert {f"{site.url}/en/", f"{site.url}/en/tools", f"{site.url}/en/help"} <= ways
-        answer = await browser.post("/en/help")
-        assert answer.status_code == 405
-        assert _methods(answer) == {"GET", "OPTIONS"}
+        for path in ("/robots.txt", "/en/help"):
+            answer = await browser.post(path)
+            assert answer.status_code == 405
+            assert _methods(answer) == {"GET", "HEAD", "OPTIONS"}, path
+        assert _methods(await browser.options("/en/help")) == {"GET", "HEAD", "OPTIONS"}
         assert SEARCH in answer.text
         answer = await browser.put("/api/tools")
         assert _methods(answer) == {"GET", "OPTIONS"}

@@ -71,7 +71,8 @@ class RequestLog:
 class HeadAsGet:
     """Answers HEAD for pages and files as GET would be answered, without the body.
 
-    Whoever checks a link or its age asks so. The API is left out: of it some answers have no end.
+    Whoever checks a link or its age asks so, and ``Allow`` says that they may. The API is left out:
+    of it some answers have no end.
     """
 
     def __init__(self, app: ASGIApp, *, but: str = "/api/") -> None:
@@ -79,16 +80,27 @@ class HeadAsGet:
         self._but = but
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        asked = scope["type"] == "http" and scope["method"] == "HEAD"
-        if not asked or scope["path"].startswith(self._but):
+        if scope["type"] != "http" or scope["method"] == "GET":
             return self._app(scope, receive, send)
+        if scope["path"].startswith(self._but):
+            return self._app(scope, receive, send)
+        is_head = scope["method"] == "HEAD"
 
-        def without_body(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.body":
+        def fitting(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [_allowing_head(*each) for each in message.get("headers", ())]
+            elif message["type"] == "http.response.body" and is_head:
                 message = {**message, "body": b""}
             return send(message)
 
-        return self._app({**scope, "method": "GET"}, receive, without_body)
+        return self._app({**scope, "method": "GET"} if is_head else scope, receive, fitting)
+
+
+def _allowing_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header; ``Allow`` names HEAD where it names GET."""
+    if name.lower() != b"allow" or b"GET" not in value or b"HEAD" in value:
+        return name, value
+    return name, value.replace(b"GET", b"GET, HEAD")
 
 
 class SecurityHeaders:
