@@ -60,7 +60,9 @@ async def test_the_catalog_names_no_picture_but_thumbnails(site: Site) -> None:
 def test_every_built_picture_is_as_wide_as_it_says() -> None:
     shown = [picture_for(tool.key, None) for tool in discovery.all_tools()]
     shown += [banner_picture(name) for name in ("studio", "painted", "stickers", "shaped")]
-    shown += [part for tool in discovery.all_tools() for part in demo_for(tool.key) or ()]
+    examples = [demo_for(tool.key) for tool in discovery.all_tools()]
+    assert None not in examples
+    shown += [part for example in examples for part in example or ()]
     for picture in shown:
         assert picture is not None
         for files in candidates(picture):
