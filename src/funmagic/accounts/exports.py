@@ -118,14 +118,7 @@ async def ask(session: AsyncSession, user_id: UUID) -> DataExport:
         raise errors.TooManyRequests(TOO_SOON, retry_after_s=max(1, int(wait.total_seconds())))
     asked = DataExport(id=new_id(), user_id=user_id, state="pending", created_at=now(), left_out=0)
     session.add(asked)
-    await audit.record(
-        session,
-        actor_id=user_id,
-        action="export.asked",
-        subject_type="user",
-        subject_id=user_id,
-        data={"exportId": str(asked.id)},
-    )
+    await audit.record_own(session, user_id, "export.asked", {"exportId": str(asked.id)})
     return asked
 
 

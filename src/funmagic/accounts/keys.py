@@ -159,11 +159,4 @@ async def find(session: AsyncSession, presented: str) -> tuple[ApiKey, User] | N
 async def _record(
     session: AsyncSession, action: str, user_id: UUID, key_id: UUID, data: Mapping[str, object]
 ) -> None:
-    await audit.record(
-        session,
-        actor_id=user_id,
-        action=action,
-        subject_type="user",
-        subject_id=user_id,
-        data={"keyId": str(key_id), **data},
-    )
+    await audit.record_own(session, user_id, action, {"keyId": str(key_id), **data})

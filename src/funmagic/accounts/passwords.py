@@ -114,13 +114,8 @@ async def write(session: AsyncSession, user_id: UUID, password_hash: str | None)
     values = {"user_id": user_id, "password_hash": password_hash}
     if (await session.execute(SET, values)).one_or_none() is None:
         raise errors.NotFound
-    await audit.record(
-        session,
-        actor_id=user_id,
-        action="password.changed" if password_hash else "password.removed",
-        subject_type="user",
-        subject_id=user_id,
-    )
+    action = "password.changed" if password_hash else "password.removed"
+    await audit.record_own(session, user_id, action)
 
 
 def _problem_of(password: str, email: str) -> str | None:

@@ -196,11 +196,4 @@ async def _move(session: AsyncSession, user: User, email: str) -> None:
             user.email, user.email_verified_at = email, now()
     except IntegrityError:
         raise taken from None
-    await audit.record(
-        session,
-        actor_id=user.id,
-        action="email.changed",
-        subject_type="user",
-        subject_id=user.id,
-        data={"from": before, "to": email},
-    )
+    await audit.record_own(session, user.id, "email.changed", {"from": before, "to": email})

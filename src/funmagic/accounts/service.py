@@ -122,13 +122,7 @@ async def sign_up_or_find(
     proved_id: UUID | None = await session.scalar(VERIFY, {"email": email})
     if proved_id is not None:
         await remove_ways_in(session, proved_id)
-        await audit.record(
-            session,
-            actor_id=proved_id,
-            action="account.claimed",
-            subject_type="user",
-            subject_id=proved_id,
-        )
+        await audit.record_own(session, proved_id, "account.claimed")
     user = await find(session, email)
     if user is not None:
         return user

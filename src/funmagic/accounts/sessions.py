@@ -126,14 +126,7 @@ async def sign_in(
     is_new_device = await devices.note(request, session, user.id)
     browser, system = devices.words(user_agent)
     told = {"method": method, "browser": browser, "system": system, "isNewDevice": is_new_device}
-    await audit.record(
-        session,
-        actor_id=user.id,
-        action="session.started",
-        subject_type="user",
-        subject_id=user.id,
-        data=told,
-    )
+    await audit.record_own(session, user.id, "session.started", told)
     if is_new_device:
         await _tell_of(started, user, request.app.state["resources"], session)
     cookies.put(request, SESSION_COOKIE, token, SESSION_LIFETIME)
@@ -360,11 +353,4 @@ async def _end_presented(request: Request[Any, Any, Any], session: AsyncSession)
 
 
 async def _record_end(session: AsyncSession, user_id: UUID, count: int) -> None:
-    await audit.record(
-        session,
-        actor_id=user_id,
-        action="session.ended",
-        subject_type="user",
-        subject_id=user_id,
-        data={"count": count},
-    )
+    await audit.record_own(session, user_id, "session.ended", {"count": count})

@@ -47,6 +47,20 @@ async def record(
     )
 
 
+async def record_own(
+    session: AsyncSession, user_id: UUID, action: str, data: Mapping[str, Any] | None = None
+) -> None:
+    """Write down what somebody did to their own account, as :func:`record` does."""
+    await record(
+        session,
+        actor_id=user_id,
+        action=action,
+        subject_type="user",
+        subject_id=user_id,
+        data=data,
+    )
+
+
 async def forget(session: AsyncSession, user_id: UUID) -> None:
     """Take the particulars out of what a person did and of what was done to them: that it was done,
     and when, stays."""

@@ -87,7 +87,8 @@ async def connect(session: AsyncSession, user_id: UUID, person: Person) -> bool:
         if await _use(session, person) != user_id:
             raise Taken("it or its like is connected already")
         return False
-    await _record(session, user_id, "identity.connected", person.provider)
+    told = {"provider": person.provider}
+    await audit.record_own(session, user_id, "identity.connected", told)
     return True
 
 
@@ -102,7 +103,7 @@ async def disconnect(session: AsyncSession, user_id: UUID, provider: str) -> Non
     values = {"user_id": user_id, "provider": provider}
     if (await session.execute(REMOVE, values)).one_or_none() is None:
         raise NotFound
-    await _record(session, user_id, "identity.disconnected", provider)
+    await audit.record_own(session, user_id, "identity.disconnected", {"provider": provider})
 
 
 async def identities_of(session: AsyncSession, user_id: UUID) -> Sequence[Identity]:
@@ -175,14 +176,3 @@ async def _use(session: AsyncSession, person: Person) -> UUID | None:
     values = {"provider": person.provider, "subject": person.subject, "email": person.email}
     found: UUID | None = await session.scalar(USE, values)
     return found
-
-
-async def _record(session: AsyncSession, user_id: UUID, action: str, provider: str) -> None:
-    await audit.record(
-        session,
-        actor_id=user_id,
-        action=action,
-        subject_type="user",
-        subject_id=user_id,
-        data={"provider": provider},
-    )
