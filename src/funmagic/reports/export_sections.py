@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic.alias_generators import to_camel
 from sqlalchemy import TextClause, text
 
 NIL: Final = "00000000-0000-0000-0000-000000000000"
@@ -23,14 +24,18 @@ class Section:
 
 def _section(
     name: str,
-    entries: Mapping[str, str],
+    columns: Iterable[str],
+    computed: dict[str, str] | None = None,
     *,
     source: str,
     owner: str = "user_id = :user_id",
     key: str = "id",
     key_type: str = "uuid",
 ) -> Section:
-    """``entries`` maps an entry's JSON names to SQL; ``owner`` is what makes a row the person's."""
+    """``columns`` are told under their own names in camelCase, ``computed`` maps further names to
+    SQL; ``owner`` is what makes a row the person's."""
+    entries = {to_camel(column.rpartition(".")[2]): column for column in columns}
+    entries |= computed or {}
     fields = ", ".join(f"'{field}', {column}" for field, column in entries.items())
     return Section(
         name,
@@ -44,67 +49,51 @@ def _section(
     )
 
 
+def _section_of_tools(name: str, table: str, *columns: str) -> Section:
+    """What there is once for a person and a tool."""
+    return _section(
+        name,
+        [f"{table}.{column}" for column in columns],
+        {"tool": "tools.slug"},
+        source=f"{table} JOIN tools ON tools.id = tool_id",
+        key="tool_id",
+    )
+
+
 SECTIONS: Final = (
     _section(
         "profile",
-        {
-            "id": "id",
-            "email": "email",
-            "name": "name",
-            "role": "role",
-            "locale": "locale",
-            "theme": "theme",
-            "accent": "accent",
-            "emailVerifiedAt": "email_verified_at",
-            "hasPassword": "password_hash IS NOT NULL",
-            "passwordSetAt": "password_set_at",
-            "deletionDueAt": "deletion_due_at",
-            "createdAt": "created_at",
-        },
+        (
+            *("id", "email", "name", "role", "locale", "theme", "accent", "email_verified_at"),
+            *("password_set_at", "deletion_due_at", "created_at"),
+        ),
+        {"hasPassword": "password_hash IS NOT NULL"},
         source="users",
         owner="id = :user_id",
     ),
     _section(
         "signIns",
-        {
-            "method": "method",
-            "userAgent": "user_agent",
-            "createdAt": "created_at",
-            "authenticatedAt": "authenticated_at",
-            "lastUsedAt": "last_used_at",
-            "expiresAt": "expires_at",
-        },
+        (
+            *("method", "user_agent", "created_at", "authenticated_at", "last_used_at"),
+            "expires_at",
+        ),
         source="sessions",
     ),
     _section(
         "connectedAccounts",
-        {
-            "provider": "provider",
-            "subject": "subject",
-            "email": "email",
-            "createdAt": "created_at",
-            "lastUsedAt": "last_used_at",
-        },
+        ("provider", "subject", "email", "created_at", "last_used_at"),
         source="identities",
     ),
     _section(
         "keys",
-        {
-            "name": "name",
-            "hint": "hint",
-            "scopes": "to_jsonb(scopes)",
-            "createdAt": "created_at",
-            "lastUsedAt": "last_used_at",
-            "expiresAt": "expires_at",
-            "revokedAt": "revoked_at",
-        },
+        ("name", "hint", "created_at", "last_used_at", "expires_at", "revoked_at"),
+        {"scopes": "to_jsonb(scopes)"},
         source="api_keys",
     ),
     _section(  # what an admin's act says besides may be about the admin
         "acts",
+        ("action", "at"),
         {
-            "action": "action",
-            "at": "at",
             "byMe": "actor_id IS NOT DISTINCT FROM :user_id",
             "data": "CASE WHEN actor_id = :user_id THEN data END",
         },
@@ -112,94 +101,37 @@ SECTIONS: Final = (
         owner="actor_id = :user_id"
         " OR subject_type = 'user' AND subject_id = CAST(CAST(:user_id AS uuid) AS text)",
     ),
-    _section(
-        "credits",
-        {"balance": "balance", "reserved": "reserved", "owed": "owed"},
-        source="credit_accounts",
-        key="user_id",
-    ),
+    _section("credits", ("balance", "reserved", "owed"), source="credit_accounts", key="user_id"),
     _section(
         "ledger",
-        {
-            "entryNo": "entry_no",
-            "type": "type",
-            "amount": "amount",
-            "reservedDelta": "reserved_delta",
-            "owedDelta": "owed_delta",
-            "balanceAfter": "balance_after",
-            "reservedAfter": "reserved_after",
-            "description": "description",
-            "referenceType": "reference_type",
-            "referenceId": "reference_id",
-            "createdAt": "created_at",
-        },
+        (
+            *("entry_no", "type", "amount", "reserved_delta", "owed_delta", "balance_after"),
+            *("reserved_after", "description", "reference_type", "reference_id", "created_at"),
+        ),
         source="credit_transactions",
         key="entry_no",
         key_type="bigint",
     ),
     _section(  # the tool's configuration is not theirs
         "tasks",
-        {
-            "id": "tasks.id",
-            "tool": "tools.slug",
-            "step": "tasks.config #>> '{steps,0,id}'",
-            "parentTaskId": "parent_task_id",
-            "status": "status",
-            "priceCredits": "price_credits",
-            "input": "input",
-            "output": "output",
-            "errorType": "error_type",
-            "errorMessage": "error_message",
-            "createdAt": "tasks.created_at",
-            "completedAt": "completed_at",
-        },
+        (
+            *("tasks.id", "parent_task_id", "status", "price_credits", "input", "output"),
+            *("error_type", "error_message", "tasks.created_at", "completed_at"),
+        ),
+        {"tool": "tools.slug", "step": "tasks.config #>> '{steps,0,id}'"},
         source="tasks JOIN tools ON tools.id = tasks.tool_id",
         owner="tasks.user_id = :user_id",
         key="tasks.id",
     ),
-    _section(
-        "toolRuns",
-        {
-            "tool": "tools.slug",
-            "runCount": "run_count",
-            "firstRunAt": "first_run_at",
-            "lastRunAt": "last_run_at",
-        },
-        source="tool_runs JOIN tools ON tools.id = tool_id",
-        key="tool_id",
-    ),
-    _section(
-        "ratings",
-        {
-            "tool": "tools.slug",
-            "stars": "stars",
-            "createdAt": "tool_ratings.created_at",
-            "updatedAt": "tool_ratings.updated_at",
-        },
-        source="tool_ratings JOIN tools ON tools.id = tool_id",
-        key="tool_id",
-    ),
-    _section(
-        "bookmarks",
-        {"tool": "tools.slug", "createdAt": "tool_bookmarks.created_at"},
-        source="tool_bookmarks JOIN tools ON tools.id = tool_id",
-        key="tool_id",
-    ),
+    _section_of_tools("toolRuns", "tool_runs", "run_count", "first_run_at", "last_run_at"),
+    _section_of_tools("ratings", "tool_ratings", "stars", "created_at", "updated_at"),
+    _section_of_tools("bookmarks", "tool_bookmarks", "created_at"),
     _section(
         "files",
-        {
-            "id": "id",
-            "kind": "kind",
-            "source": "source",
-            "fileName": "file_name",
-            "contentType": "content_type",
-            "sizeBytes": "size_bytes",
-            "width": "width",
-            "height": "height",
-            "taskId": "task_id",
-            "savedAt": "saved_at",
-            "createdAt": "created_at",
-        },
+        (
+            *("id", "kind", "source", "file_name", "content_type", "size_bytes", "width", "height"),
+            *("task_id", "saved_at", "created_at"),
+        ),
         source="assets",
         owner="user_id = :user_id AND status = 'ready' AND source <> 'media'",
     ),
