@@ -10,6 +10,7 @@ from funmagic.dashboard.api.providers import ProviderView
 from funmagic.dashboard.api.tools import AdminTool
 from funmagic.dashboard.api.users import PersonView
 from funmagic.dashboard.forms import ToolForm
+from funmagic.reports.overview import Overview
 from funmagic.web.contexts import Tone
 
 
@@ -41,12 +42,7 @@ class ProviderRow:
 class OverviewView:
     """Numbers of the last 24 hours, and of now."""
 
-    tools_active: int
-    tools: int
-    tasks: int
-    completed: int
-    failed: int
-    tasks_open: int
+    counts: Overview
     providers: tuple[ProviderRow, ...]
     section: str = "overview"
 

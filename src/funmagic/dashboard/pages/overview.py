@@ -30,13 +30,5 @@ async def show_overview(
         counts = await overview(session)
         states = await providers.every(session)
     lines = [ProviderLine.of(state, locale) for state in states]
-    view = OverviewView(
-        tools_active=counts.tools_active,
-        tools=counts.tools,
-        tasks=counts.tasks,
-        completed=counts.completed,
-        failed=counts.failed,
-        tasks_open=counts.tasks_open,
-        providers=tuple(provider_row(line, locale) for line in lines),
-    )
+    view = OverviewView(counts, tuple(provider_row(line, locale) for line in lines))
     return await draw(request, resources, user, "overview.html", view)
