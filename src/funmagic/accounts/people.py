@@ -14,7 +14,7 @@ from funmagic.accounts import keys, sessions
 from funmagic.accounts.models import ROLES, Identity, User
 from funmagic.accounts.roles import NO_SUCH_ROLE
 from funmagic.core.errors import Invalid, NotFound
-from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
+from funmagic.core.paging import DEFAULT_LIMIT, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +37,19 @@ async def page(
 ) -> tuple[list[User], str | None]:
     """People, the newest first, and the next page's cursor; ``q`` is part of address or name.
 
-    Rows are met in the order of their ids, by the primary key: a page costs what it takes to find
-    its rows, wherever it begins. Raises :class:`Invalid`.
+    Raises :class:`Invalid`.
     """
-    check_limit(limit)
     query = select(User).where(User.erased_at.is_(None))
     if role is not None:
         if role not in ROLES:
             raise Invalid(NO_SUCH_ROLE, fields={"role": NO_SUCH_ROLE})
         query = query.where(User.role == role)
-    if cursor is not None:
-        query = query.where(User.id < decode_id(cursor))
     if words := q.strip():
         query = query.where(
             User.email.icontains(words, autoescape=True)
             | User.name.icontains(words, autoescape=True)
         )
-    found = list(await session.scalars(query.order_by(User.id.desc()).limit(limit + 1)))
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], encode_cursor(str(found[limit - 1].id))
+    return await newest(session, query, User.id, limit=limit, cursor=cursor)
 
 
 async def one(session: AsyncSession, user_id: UUID) -> User:

@@ -20,7 +20,7 @@ from funmagic.catalog.spoken import TRANSLATED, spoken
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.ids import new_id
-from funmagic.core.paging import DEFAULT_LIMIT, check_limit, decode_id, encode_cursor
+from funmagic.core.paging import DEFAULT_LIMIT, newest
 from funmagic.core.translations import changed
 from funmagic.jobs import editions
 from funmagic.providers import registry
@@ -43,19 +43,13 @@ async def tools(
 
     Raises :class:`Invalid`.
     """
-    check_limit(limit)
     query = select(Tool).options(joinedload(Tool.tool_type))
-    if cursor is not None:
-        query = query.where(Tool.id < decode_id(cursor))
     if words := q.strip():
         query = query.where(
             Tool.title.icontains(words, autoescape=True)
             | Tool.slug.icontains(words, autoescape=True)
         )
-    found = list(await s.scalars(query.order_by(Tool.id.desc()).limit(limit + 1)))
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], encode_cursor(str(found[limit - 1].id))
+    return await newest(s, query, Tool.id, limit=limit, cursor=cursor)
 
 
 async def tool(s: AsyncSession, tool_id: UUID, *, locked: bool = False) -> Tool:

@@ -8,6 +8,10 @@ import json
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
 from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel
 from funmagic.core.i18n import N_
@@ -56,6 +60,28 @@ def decode_id(cursor: str) -> UUID:
         return UUID(last)
     except ValueError:
         raise bad_cursor() from None
+
+
+async def newest(
+    session: AsyncSession,
+    query: Select[T],
+    row_id: InstrumentedAttribute[UUID],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[T], str | None]:
+    """The query's rows, newest first, and the next page's cursor. Raises :class:`Invalid`.
+
+    Rows are met in the order of their ids, by the primary key: a page costs what it takes to find
+    its rows, wherever it begins.
+    """
+    check_limit(limit)
+    if cursor is not None:
+        query = query.where(row_id < decode_id(cursor))
+    found = list(await session.scalars(query.order_by(row_id.desc()).limit(limit + 1)))
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], encode_cursor(str(getattr(found[limit - 1], row_id.key)))
 
 
 def check_limit(limit: int) -> int:

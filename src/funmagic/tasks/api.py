@@ -13,9 +13,8 @@ from pydantic import Field
 
 from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
-from funmagic.core.errors import Invalid
 from funmagic.core.http import CamelModel, request_locale
-from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
+from funmagic.core.paging import DEFAULT_LIMIT, Page, check_limit, decode_id, encode_cursor
 from funmagic.core.resources import Resources
 from funmagic.tasks import cancel, service
 from funmagic.tasks.hub import EventHub
@@ -83,7 +82,7 @@ async def list_tasks(
 ) -> Page[TaskRow]:
     """One's own tasks, newest first."""
     check_limit(limit)
-    before = _task_id(decode_cursor(cursor, str)[0]) if cursor else None
+    before = decode_id(cursor) if cursor else None
     async with resources.db.transaction() as session:
         found = await service.recent_of(session, user, tool, limit + 1, before=before)
         rows = await task_rows(resources, session, found[:limit], locale=request_locale(request))
@@ -180,13 +179,6 @@ def _created_view(created: service.Created) -> CreatedView:
 def _last_event_id(request: Request[Any, Any, Any]) -> int:
     given = request.headers.get("last-event-id", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
-
-
-def _task_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Invalid(fields={"cursor": "invalid"}) from None
 
 
 router = Router(
