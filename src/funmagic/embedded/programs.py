@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http
-import http.client
 import signal
 import time
 from collections.abc import Mapping
 
 from funmagic.embedded.process import Child, StartFailed
-from funmagic.embedded.server import Site
+from funmagic.embedded.server import Site, is_healthy
 from funmagic.embedded.watch import describe
 
 _READY_PATIENCE_S = 60.0
@@ -81,15 +79,3 @@ class Program:
         if self.child is not None:
             self.child.stop(self.stop_signal, self._stop_patience_s)
             self.child = None
-
-
-def is_healthy(host: str, port: int) -> bool:
-    """Whether the web process says it is alive."""
-    connection = http.client.HTTPConnection(host, port, timeout=2)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

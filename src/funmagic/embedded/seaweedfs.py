@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http
-import http.client
 import json
 import secrets
 import signal
@@ -13,7 +11,7 @@ from typing import Any
 
 from funmagic.embedded.datadir import write_private
 from funmagic.embedded.process import Child, StartFailed
-from funmagic.embedded.server import Server, Site, child_environment, free_ports
+from funmagic.embedded.server import Server, Site, child_environment, free_ports, is_healthy
 
 REGION = "us-east-1"
 PRIVATE_BUCKET = "funmagic-private"
@@ -78,14 +76,7 @@ class SeaweedFS(Server):
 
     def is_ready(self) -> bool:
         """Whether the S3 gateway answers its own health check."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=1)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_healthy("127.0.0.1", self._ports[0])
 
     def provide(self) -> None:
         """Make both buckets; one start's success is remembered, as the check itself is slow."""

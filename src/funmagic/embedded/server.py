@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http
+import http.client
 import signal
 import socket
 import time
@@ -133,3 +135,15 @@ def answers(port: int) -> bool:
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """A small, predictable environment: a server must not be steered by ours (PGDATA, TZ, …)."""
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **(extra or {})}
+
+
+def is_healthy(host: str, port: int) -> bool:
+    """Whether what serves HTTP there says that it is alive."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
