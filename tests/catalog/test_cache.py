@@ -61,8 +61,9 @@ async def test_what_is_kept_is_what_the_database_says(
         tool = (await process.tool("figme")).value
         assert tool.plugin.key == "figme"
         assert tool.config.steps.keys() == {step.id for step in tool.plugin.steps}
-        assert (await process.rating("figme")).value.count == 0
-        assert "figme" not in {card.slug for card in (await process.related("figme")).value}
+        shown = (await process.shown("figme")).value
+        assert (shown.tool, shown.rating.count) == (tool, 0)
+        assert "figme" not in {card.slug for card in shown.related}
         assert {kind.name for kind in (await process.kinds()).value}
         await process.board()
         await process.featured()

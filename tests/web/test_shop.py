@@ -22,7 +22,7 @@ from funmagic.web.shop_contexts import Slide, catalog_path
 CARD = re.compile(r'class="tool-card-title"><a href="([^"]+)">([^<]*)</a>')
 LINK = re.compile(r'<a id="([a-z_0-9-]+)" href="([^"]+)"')
 NEXT = re.compile(r'<a href="([^"]+)"[^>]* rel="next"')
-STALE = "This is what we knew a little while ago."
+STALE = 'role="status" data-stale>'  # the notice, where it is not hidden
 
 
 @pytest.fixture

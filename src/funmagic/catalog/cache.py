@@ -6,11 +6,9 @@ Of a person nothing is in here. What a copy is and when it is good: :mod:`funmag
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.catalog import service, shelf
 from funmagic.catalog.config import ToolConfig, parse
@@ -20,10 +18,9 @@ from funmagic.content import service as content
 from funmagic.content.service import Board
 from funmagic.core.cache import Cached, Copies, Together
 from funmagic.core.clock import now
+from funmagic.core.db import Reader
 from funmagic.core.resources import Resources
 from funmagic.jobs.editions import bump as bump
-from funmagic.toolkit import discovery
-from funmagic.toolkit.contract import Tool as Plugin
 
 T = TypeVar("T")
 
@@ -68,15 +65,19 @@ class CatalogCache:
         if is_first and await self._is_kind(query.type):
             key = f"tools:active:{query.sort}:{query.type or ''}"
             return await self._kept(key, Page, lambda s: shelf.page(s, query))
-        read = self._reading(lambda s: shelf.page(s, query))
+
+        async def read() -> Page:
+            async with self._db.transaction() as session:  # as searches need
+                return await shelf.page(session, query)
+
         return Cached(await self._together.run(query, read))
 
     async def front(self, sort: Sort) -> Cached[Front]:
         """The first page of an order with the kinds there are, read at once."""
 
-        async def read(session: AsyncSession) -> Front:
-            kinds = await shelf.kinds(session)
-            return Front(kinds, await shelf.page(session, CatalogQuery(sort=sort)))
+        async def read(reader: Reader) -> Front:
+            kinds = await shelf.kinds(reader)
+            return Front(kinds, await shelf.page(reader, CatalogQuery(sort=sort)))
 
         return await self._kept(f"tools:front:{sort}", Front, read)
 
@@ -92,68 +93,53 @@ class CatalogCache:
 
     async def tool(self, slug: str) -> Cached[ToolRow]:
         """A tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
-        shown = await self._shown(slug)
-        return Cached(shown.value.tool, shown.stale_since)
+        shown = await self.shown(slug)
+        return shown.part(shown.value.tool)
 
-    async def rating(self, slug: str) -> Cached[Rating]:
-        """What people think of a tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
-        shown = await self._shown(slug)
-        return Cached(shown.value.rating, shown.stale_since)
+    async def shown(self, slug: str) -> Cached[Shown]:
+        """A tool on offer and what its page shows with it. Raises
+        :class:`funmagic.core.errors.NotFound`."""
 
-    async def related(self, slug: str) -> Cached[tuple[Card, ...]]:
-        """Others that go with a tool on offer. Raises :class:`funmagic.core.errors.NotFound`."""
-        shown = await self._shown(slug)
-        return Cached(shown.value.related, shown.stale_since)
+        async def read() -> Shown:
+            async with self._db.transaction() as session:
+                tool = await service.tool_by_slug(session, slug)
+                rating = await shelf.rating_of(session, slug)
+                return Shown(tool, rating, await shelf.related(session, slug, RELATED))
+
+        return await self._copies.of(f"tool:slug:{slug}", Shown, read)
 
     async def board(self) -> Cached[Board]:
         """The banners that are shown now."""
-        return await self._kept(
-            "banners:board", Board, lambda s: content.current(s, now()), lambda it: it.changes_at
-        )
 
-    async def _shown(self, slug: str) -> Cached[Shown]:
-        async def read(session: AsyncSession) -> Shown:
-            tool = await service.tool_by_slug(session, slug)
-            rating = await shelf.rating_of(session, slug)
-            return Shown(tool, rating, await shelf.related(session, slug, RELATED))
+        async def read() -> Board:
+            async with self._db.transaction() as session:
+                return await content.current(session, now())
 
-        return await self._kept(f"tool:slug:{slug}", Shown, read)
+        return await self._copies.of("banners:board", Board, read, until=lambda it: it.changes_at)
 
     async def _is_kind(self, name: str | None) -> bool:
         """Whether a type is one of ours, so that nobody fills the cache with invented ones."""
         return name is None or any(kind.name == name for kind in (await self.kinds()).value)
 
     async def _kept(
-        self,
-        key: str,
-        kind: type[T],
-        read: Callable[[AsyncSession], Awaitable[T]],
-        until: Callable[[T], datetime | None] = lambda _: None,
+        self, key: str, kind: type[T], read: Callable[[Reader], Awaitable[T]]
     ) -> Cached[T]:
-        return await self._copies.of(key, kind, self._reading(read), until=until)
-
-    def _reading(self, read: Callable[[AsyncSession], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
         async def reading() -> T:
-            async with self._db.transaction() as session:
-                return await read(session)
+            async with self._db.reading() as reader:
+                return await read(reader)
 
-        return reading
+        return await self._copies.of(key, kind, reading)
 
 
 def _plain(value: Any) -> Any:
-    """As JSON: a tool's configuration, and its plug-in by name."""
+    """A tool's configuration as JSON."""
     if isinstance(value, ToolConfig):
         return value.model_dump(mode="json", by_alias=True)
-    if isinstance(value, Plugin):
-        return value.key
     raise TypeError(type(value).__name__)
 
 
 def _whole(kind: type, value: Any) -> Any:
-    """What :func:`_plain` has written. Raises ValueError for what this release has not."""
+    """What :func:`_plain` has written. Raises ValueError for what this release does not know."""
     if kind is ToolConfig:
         return parse(value)
-    try:
-        return discovery.tool(value)
-    except KeyError as error:
-        raise ValueError(f"no such plug-in: {value}") from error
+    raise ValueError(f"not kept: {kind.__name__}")

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, tuple_
 
 from funmagic.catalog.models import Tool, ToolType
+from funmagic.core.db import Reader
 from funmagic.core.errors import Invalid
 from funmagic.core.i18n import N_
 from funmagic.core.paging import bad_cursor, decode_cursor, encode_cursor
@@ -51,7 +51,7 @@ Place = tuple[Any, UUID]  # what the last tool is sorted by, and its id
 
 
 async def find(
-    s: AsyncSession,
+    s: Reader,
     offered: Select[Any],
     *,
     type: str | None,
@@ -62,23 +62,44 @@ async def find(
 ) -> tuple[Rows, str | None]:
     """At most ``limit`` rows of ``offered`` and the cursor of what follows, None at the end.
 
-    A cursor belongs to its sort, and to a search or to none. Raises :class:`Invalid`.
+    A cursor belongs to its sort, and to a search or to none. Words are looked for in a transaction.
+    Raises :class:`Invalid`.
     """
     if sort not in SORTED_BY:
         raise Invalid(fields={"sort": UNKNOWN_SORT})
     words = q.strip()[:MAX_Q_CHARS]
     part, place = _place(sort, after, (IN_TITLE, ANYWHERE) if words else (EVERYTHING,))
+    if not words and place is None:
+        first = _first(offered, sort, type is not None)
+        rows = (await s.execute(first, {"type": type, "most": limit + 1})).all()
+        return _cut([(part, row) for row in rows], sort, limit)
     if type is not None:
-        type_id = select(ToolType.id).where(ToolType.name == type).scalar_subquery()
-        offered = offered.where(Tool.tool_type_id == type_id)
+        offered = offered.where(_is_of_type(type))
     if words:
         return await _search(s, offered, words, sort, part, place, limit)
     rows = await _walk(s, offered, sort, place, limit + 1)
     return _cut([(part, row) for row in rows], sort, limit)
 
 
+@lru_cache(maxsize=16)
+def _first(offered: Select[Any], sort: str, of_type: bool) -> Select[Any]:
+    """The first page's statement; its parameters are ``most`` and, with ``of_type``, ``type``."""
+    if of_type:
+        offered = offered.where(_is_of_type(bindparam("type")))
+    return _ordered(offered, sort).limit(bindparam("most"))
+
+
+def _is_of_type(name: Any) -> ColumnElement[bool]:
+    type_id = select(ToolType.id).where(ToolType.name == name).scalar_subquery()
+    return Tool.tool_type_id == type_id
+
+
+def _ordered(tools: Select[Any], sort: str) -> Select[Any]:
+    return tools.order_by(SORTED_BY[sort].desc(), Tool.id.desc())
+
+
 async def _search(
-    s: AsyncSession,
+    s: Reader,
     offered: Select[Any],
     words: str,
     sort: str,
@@ -105,18 +126,15 @@ async def _search(
     return _cut(found, sort, limit)
 
 
-async def _walk(
-    s: AsyncSession, tools: Select[Any], sort: str, place: Place | None, most: int
-) -> Rows:
+async def _walk(s: Reader, tools: Select[Any], sort: str, place: Place | None, most: int) -> Rows:
     """The next tools in their order: read off an index, however many came before."""
-    by = SORTED_BY[sort]
     if place is not None:
-        tools = tools.where(tuple_(by, Tool.id) < tuple_(*place))
-    rows: Rows = (await s.execute(tools.order_by(by.desc(), Tool.id.desc()).limit(most))).all()
+        tools = tools.where(tuple_(SORTED_BY[sort], Tool.id) < tuple_(*place))
+    rows: Rows = (await s.execute(_ordered(tools, sort).limit(most))).all()
     return rows
 
 
-async def _alike(s: AsyncSession, offered: Select[Any], words: str, limit: int) -> Rows:
+async def _alike(s: Reader, offered: Select[Any], words: str, limit: int) -> Rows:
     """Tools with a title that looks like what was typed, the most alike first.
 
     A title is as alike as the mean of the words is, so one word too many does no harm.

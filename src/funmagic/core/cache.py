@@ -95,7 +95,7 @@ class Cached(Generic[T]):
 
 class Together:
     """Work for many at once: one run at a time for each key, and whoever comes while one is under
-    way shares the next. So what anybody gets was begun after they had come."""
+    way shares the next. So what anybody gets was begun after they had come, by the last of them."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[_Waiting]] = {}
@@ -120,7 +120,7 @@ class Together:
         try:
             while waiting := self._waiting[key]:
                 self._waiting[key] = []
-                _, act = waiting[0]
+                _, act = waiting[-1]  # who came last knows the most of what has changed
                 try:
                     value = await act()
                 except Exception as error:
@@ -303,11 +303,11 @@ class Copies:
         ``until`` says when a value ends by itself. Raises what ``read`` raises, but for
         :class:`DatabaseAway` where there is a last copy to show.
         """
-        mine = self._mine.get(key)
-        if mine is not None and mine.is_good(await self.edition.current()):
+        mine, edition = self._mine.get(key), await self.edition.current()
+        if mine is not None and mine.is_good(edition):
             self._mine.move_to_end(key)
             return Cached(mine.value, until=mine.until)
-        return await self._together.run(key, lambda: self._find(key, kind, read, until))
+        return await self._together.run(key, lambda: self._find(key, kind, read, until, edition))
 
     async def _find(
         self,
@@ -315,8 +315,9 @@ class Copies:
         kind: type[T],
         read: Callable[[], Awaitable[T]],
         until: Callable[[T], datetime | None],
+        edition: str | None,
     ) -> Cached[T]:
-        edition = await self.edition.current()
+        """What is not at hand. ``edition`` has been the one since somebody asked for this."""
         copy = self._mine.get(key)
         if copy is None or not copy.is_good(edition):
             copy = await self._stored(key, kind) or copy

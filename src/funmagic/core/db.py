@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -68,6 +69,10 @@ class DatabaseAway(Exception):
     """PostgreSQL cannot be reached or cannot serve now. The same work may succeed later."""
 
 
+# What a function takes that reads columns, not objects: a transaction, or a connection without one.
+Reader = AsyncSession | AsyncConnection
+
+
 def at_end(session: AsyncSession, act: Callable[[], Awaitable[object]]) -> None:
     """Do something right after the session's transaction, committed or not, and before whoever
     opened it goes on. ``act`` raises nothing, and is not relied upon: a process may die first."""
@@ -97,6 +102,7 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkin", _note_use)
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(
             self.engine, expire_on_commit=False, info=dict(info or {})
         )
@@ -114,6 +120,24 @@ class Database:
         finally:
             for act in session.info.pop(ENDINGS, ()):
                 await act()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement stands for itself: two round trips less than a
+        transaction, for what reads little. Raises :class:`DatabaseAway` like one."""
+        connection = self._reading.connect()
+        try:
+            await connection.start()
+        except (OSError, TimeoutError, SQLAlchemyError) as error:
+            raise DatabaseAway(str(error)) from error
+        try:
+            yield connection
+        except DBAPIError as error:
+            if is_passing(error):
+                raise DatabaseAway(str(error.orig)) from error
+            raise
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def _in_transaction(self, session: AsyncSession) -> AsyncIterator[None]:

@@ -74,6 +74,7 @@ def negotiate(chosen: str | None, accept_language: str) -> str:
     return DEFAULT_LOCALE
 
 
+@cache
 def language_name(locale: str) -> str:
     """The language's name for itself, as a language switch shows it: "English", "中文"."""
     name = Locale.parse(locale).get_display_name(locale) or locale

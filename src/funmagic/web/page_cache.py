@@ -181,11 +181,11 @@ class PageCache:
             answer = await self._ask(scope, receive, send)
         else:
             key = (scope["raw_path"], scope["query_string"])
-            answer = self._pages.get(key)
-            if answer is not None and answer.is_good(await self._edition().current()):
+            answer, edition = self._pages.get(key), await self._edition().current()
+            if answer is not None and answer.is_good(edition):
                 self._pages.move_to_end(key)
             else:
-                answer = await self._drawn_for_all(key, scope, receive, send)
+                answer = await self._drawn_for_all(key, edition, scope, receive, send)
         if isinstance(answer, _Page):
             await self._show(answer, asked, scope, send)
         elif answer is not None:
@@ -200,27 +200,28 @@ class PageCache:
             await answer.send_by(send, cookie)
 
     async def _drawn_for_all(
-        self, key: Key, scope: Scope, receive: Receive, send: Send
+        self, key: Key, edition: str | None, scope: Scope, receive: Receive, send: Send
     ) -> _Page | _Answer | None:
         """The page as it is now; those who ask for one that is known wait for the same drawing."""
         if key not in self._pages:  # it may turn out to be one visitor's
-            return await self._drawn(key, scope, receive, send)
+            return await self._drawn(key, edition, scope, receive, send)
         is_own = False
 
         async def draw() -> _Page | _Answer | None:
             nonlocal is_own
             is_own = True
-            return await self._drawn(key, scope, receive, send)
+            return await self._drawn(key, edition, scope, receive, send)
 
         answer = await self._together.run(key, draw)
         if is_own or isinstance(answer, _Page):
             return answer
-        return await self._drawn(key, scope, receive, send)
+        return await self._drawn(key, edition, scope, receive, send)
 
     async def _drawn(
-        self, key: Key, scope: Scope, receive: Receive, send: Send
+        self, key: Key, edition: str | None, scope: Scope, receive: Receive, send: Send
     ) -> _Page | _Answer | None:
-        edition = await self._edition().current()  # before anything of the page is read
+        """The page, drawn unless somebody else has by now. ``edition`` was asked for before
+        anything of the page is read, and after everybody came who waits for it."""
         page = self._pages.get(key)
         if page is not None and page.is_good(edition):
             return page

@@ -90,7 +90,7 @@ async def show_tool(
     around = Around(
         rating=rating,
         kinds=(await catalog_cache.kinds()).value,
-        related=(await catalog_cache.related(slug)).value if offer == "everybody" else (),
+        related=(await catalog_cache.shown(slug)).value.related if offer == "everybody" else (),
         own=own,
     )
     older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
@@ -104,20 +104,18 @@ async def _for_everybody(
 ) -> Template:
     """The page for whoever is not known: the same for all of them, and drawn without the database
     where the catalog is kept."""
-    tool = await kept.tool(slug)
-    rating, kinds, related = await kept.rating(slug), await kept.kinds(), await kept.related(slug)
+    shown, kinds = await kept.shown(slug), await kept.kinds()
+    tool = shown.value.tool
     around = Around(
-        rating=rating.value,
+        rating=shown.value.rating,
         kinds=kinds.value,
-        related=related.value,
-        is_stale=any(copy.stale_since for copy in (tool, rating, kinds, related)),
+        related=shown.value.related,
+        is_stale=any(copy.stale_since for copy in (shown, kinds)),
     )
-    shared(request, tool, rating, kinds, related)
+    shared(request, shown, kinds)
     settings: Settings = request.app.state["settings"]
-    shop = showcase(tool.value, around, locale, settings.public_url)
-    return _page(
-        request, None, tool.value, tool_view(tool.value, locale, None, (), None, shop=shop)
-    )
+    shop = showcase(tool, around, locale, settings.public_url)
+    return _page(request, None, tool, tool_view(tool, locale, None, (), None, shop=shop))
 
 
 def _page(request: AnyRequest, viewer: Viewer | None, tool: ToolRow, view: ToolView) -> Template:

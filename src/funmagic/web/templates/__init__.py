@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context, Macro
+from jinja2.utils import htmlsafe_json_dumps
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from markupsafe import Markup
@@ -21,10 +22,12 @@ from funmagic.web.static import front_end
 
 PACKAGE = Path(__file__).parents[2]
 MOST_KEPT: Final = 2_000  # of about 2 kB each
+MOST_PARTS: Final = 1_000  # of about 6 kB each
 # A name of the public pages or of the dashboard, or ``tools/<folder>/<file>`` of a tool's own.
 FOLDERS = (PACKAGE / "web" / "templates", PACKAGE / "dashboard" / "templates", PACKAGE)
 
 _drawn: dict[tuple[str, str, tuple[Hashable, ...]], str] = {}
+_parts: dict[tuple[str, Hashable], Markup] = {}
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
@@ -52,11 +55,18 @@ def environment(settings: Settings) -> Environment:
         brand_mark=brand_mark,
         static=built.url,
         preloads=built.preloads,
-        browser_messages=browser_messages,
+        messages_json=_messages_json,
         kept=_kept,
+        part=_part,
     )
     env.filters.update(number=_number, moment=_moment, ago=_ago)
     return env
+
+
+@cache
+def _messages_json(locale: str) -> Markup:
+    """The browser's messages, for a script element."""
+    return htmlsafe_json_dumps(browser_messages(locale))
 
 
 @lru_cache(maxsize=1_000)  # a page of the catalog has more than a hundred
@@ -89,6 +99,21 @@ def _kept(context: Context, macro: Macro, *arguments: Hashable) -> str:
         if len(_drawn) >= MOST_KEPT:
             _drawn.clear()
         drawn = _drawn[key] = macro(*arguments)
+    return drawn
+
+
+@pass_context
+def _part(context: Context, name: str) -> Markup:
+    """A part of the frame, which reads nothing but ``page``. Visitors see the same one on a page
+    however often the rest of it changes; it is drawn once a process for them."""
+    page = context["page"]
+    drawn = _parts.get((name, page)) if page.viewer is None else None
+    if drawn is None:
+        drawn = Markup(context.environment.get_template(name).render(page=page))  # noqa: S704
+        if page.viewer is None:
+            if len(_parts) >= MOST_PARTS:
+                _parts.clear()
+            _parts[name, page] = drawn
     return drawn
 
 
