@@ -1,6 +1,7 @@
 // On every page: menus, colour scheme, sign-in, sign-out, the way back from a deletion, times in the
 // reader's own time zone.
 import { type ApiError, api } from "./api";
+import { awaitPictures } from "./awaited";
 import "./elements/before-after";
 import "./elements/password-box";
 import { SignInDialog } from "./elements/sign-in-dialog";
@@ -86,6 +87,7 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-k
 }
 
 showLocalTimes(document);
+awaitPictures(document);
 
 document.addEventListener("fm-credits", (event) => {
   const available = (event as CustomEvent<number>).detail;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.e2e import pictures
 from tests.e2e.accessible import check
 from tests.e2e.visitors import MakeVisitor, Visitor
@@ -20,6 +22,14 @@ TIME_IS_UP = """() => document.getAnimations()
   .forEach((each) => each.finish())"""
 RUNNING = """() => document.getAnimations()
   .filter((each) => each.animationName === "slide-time" && each.playState === "running").length"""
+# Whether a card's picture and words are covered by their places, once those have appeared.
+IS_COVERED = """async (card) => {
+  await Promise.all(card.getAnimations({ subtree: true }).map((each) => each.finished));
+  return [".tool-card-picture", ".tool-card-words"].every((part) => {
+    const cover = getComputedStyle(card.querySelector(part), "::after");
+    return cover.content !== "none" && cover.opacity === "1";
+  });
+}"""
 
 
 @pytest.mark.parametrize(
@@ -49,7 +59,11 @@ def test_the_keyboard_alone_browses_filters_sorts_and_searches(visitor: Visitor)
     page = visitor.page
     loads: list[str] = []
     page.on("domcontentloaded", lambda loaded: loads.append(loaded.url))
-    visitor.goto("/")
+    picture = page.locator(".tool-card-picture img").first
+    with _on_their_way(page, "**/static/tools-*"):
+        page.goto(f"{visitor.product.url}/en/", wait_until="commit")
+        expect(picture).to_have_attribute("data-awaited", "")
+    expect(picture).not_to_have_attribute("data-awaited", "")
     track = page.locator("[data-track]")
     _tab_to(page, "[data-move='1']")
     page.keyboard.press("Enter")
@@ -70,8 +84,16 @@ def test_the_keyboard_alone_browses_filters_sorts_and_searches(visitor: Visitor)
     expect(page.locator("#catalog-title")).to_have_text("All tools")
     expect(page.locator("#kind-all")).to_be_focused()
     _tab_to(page, "#sort-newest")
-    page.keyboard.press("Enter")
+    results, card = page.locator("[data-results]"), page.locator("main .tool-card").first
+    place = results.bounding_box()
+    with _on_their_way(page, "**/tools?sort=newest"):
+        page.keyboard.press("Enter")
+        expect(results).to_have_attribute("aria-busy", "true")
+        assert card.evaluate(IS_COVERED)
+        assert results.bounding_box() == place
     expect(page.locator("#sort-newest")).to_have_attribute("aria-current", "true")
+    expect(results).to_have_attribute("aria-busy", "false")
+    assert not card.evaluate(IS_COVERED)
     assert page.url.endswith("/en/tools?sort=newest")
     expect(page.locator("#sort-newest")).to_be_focused()
 
@@ -141,6 +163,17 @@ def test_banners_move_on_until_somebody_takes_them_in_hand(visitor: Visitor) -> 
     page.locator("[data-dot]").first.click()
     expect(carousel).not_to_have_attribute("data-moving", "")
     expect(page.locator("[data-dot]").first).to_have_attribute("aria-current", "true")
+
+
+@contextmanager
+def _on_their_way(page: Page, addresses: str) -> Iterator[None]:
+    """No answer from ``addresses`` arrives before the block ends."""
+    held: list[Route] = []
+    page.route(addresses, lambda route: held.append(route))
+    yield
+    while held:
+        held.pop().continue_()
+    page.unroute(addresses)
 
 
 def _tab_to(page: Page, selector: str) -> None:

@@ -1,5 +1,7 @@
 // The catalog without whole page loads. Its links and its search form work by themselves; here the page
 // they lead to is fetched, and its parts take the places of the old ones. The address stays the truth.
+import { awaitPictures } from "../awaited";
+
 const PAUSE_MS = 250; // of somebody who types
 
 export class CatalogFilters extends HTMLElement {
@@ -35,11 +37,11 @@ export class CatalogFilters extends HTMLElement {
     clearTimeout(this.#typing);
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
-    const results = this.querySelector("[data-results]");
-    results?.setAttribute("aria-busy", "true");
+    this.#wait(true);
     const fresh = await fetched(address, asking.signal);
     if (asking.signal.aborted) return;
     if (!fresh) {
+      this.#wait(false); // for who comes back to this page
       location.assign(address); // the browser says better than we do what is wrong
       return;
     }
@@ -53,14 +55,19 @@ export class CatalogFilters extends HTMLElement {
     }
   }
 
+  #wait(isOn: boolean): void {
+    this.querySelector("[data-results]")?.setAttribute("aria-busy", String(isOn));
+  }
+
   // The parts of the fresh page; the keyboard stays where it is, and what is being typed stays.
   #take(fresh: Document, isBack: boolean): void {
     const focused = document.activeElement?.id;
     for (const part of document.querySelectorAll<HTMLElement>("[data-shop-part]")) {
       const next = fresh.querySelector(`[data-shop-part="${part.dataset["shopPart"]!}"]`);
       if (next) part.replaceChildren(...[...next.childNodes].map((node) => document.importNode(node, true)));
-      part.removeAttribute("aria-busy");
+      awaitPictures(part);
     }
+    this.#wait(false);
     document.title = fresh.title;
     this.#takeForm(fresh, isBack);
     if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });

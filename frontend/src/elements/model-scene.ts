@@ -104,6 +104,7 @@ export class ModelScene extends HTMLElement {
 
   #say(state: "loading" | "ready" | "failed" | "no-webgl", trouble: string): void {
     this.dataset["state"] = state;
+    this.setAttribute("aria-busy", String(state === "loading"));
     this.#ref("loading").hidden = state !== "loading";
     this.#ref("trouble").hidden = !trouble;
     this.#ref("trouble-text").textContent = trouble;

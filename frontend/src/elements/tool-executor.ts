@@ -291,6 +291,7 @@ export class ToolExecutor extends HTMLElement {
   // Shows what the server draws at an address of this page.
   async #open(address: string): Promise<void> {
     this.#stream?.stop();
+    this.setAttribute("aria-busy", "true");
     const fresh = await this.#draw(address);
     if (!fresh) return;
     this.#complain("");
@@ -323,6 +324,7 @@ export class ToolExecutor extends HTMLElement {
     const before = fresh.part("result")?.querySelector<HTMLImageElement>("img[data-before]");
     if (own && before && this.dataset["task"] === fresh.executor.dataset["task"]) before.src = own;
     fresh.into(this);
+    this.removeAttribute("aria-busy");
     this.#hideOtherStages();
     if (this.stage === "running" && fresh.executor.dataset["stage"] === "running") this.#running.begin(null);
   }
@@ -344,7 +346,11 @@ export class ToolExecutor extends HTMLElement {
     const link = (event.target as Element).closest<HTMLAnchorElement>("a[data-more]");
     if (!link) return;
     event.preventDefault();
+    const runs = link.closest("[data-runs]")!;
+    if (runs.hasAttribute("aria-busy")) return; // the same ones twice are of no use
+    runs.setAttribute("aria-busy", "true");
     (await Fresh.at(link.href))?.moreRuns();
+    runs.removeAttribute("aria-busy");
   }
 
   // What is seen

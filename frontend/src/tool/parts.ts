@@ -1,5 +1,6 @@
 // The parts of the page that depend on a task are drawn by the server alone: this fetches them and
 // puts them in their places.
+import { awaitPictures } from "../awaited";
 import { takeIslands } from "../islands";
 import { showLocalTimes } from "../local-times";
 import { takePrices } from "./prices";
@@ -35,6 +36,7 @@ export class Fresh {
     for (const place of executor.querySelectorAll<HTMLElement>("[data-part]")) {
       const part = this.part(place.dataset["part"]!);
       if (part) place.replaceChildren(...part.childNodes);
+      awaitPictures(place);
     }
     for (const name of ["task", "step", "tool"]) {
       const value = this.executor.dataset[name];
@@ -51,6 +53,7 @@ export class Fresh {
     if (!runs) return;
     showLocalTimes(runs);
     document.querySelector("[data-runs]")?.replaceWith(runs);
+    awaitPictures(runs);
   }
 
   // Older runs, below those that are shown.
@@ -61,6 +64,7 @@ export class Fresh {
     if (!shown || !older) return;
     showLocalTimes(older);
     shown.querySelector("ul")!.append(...older.querySelectorAll("li"));
+    awaitPictures(shown);
     const link = older.querySelector("[data-more]");
     const place = shown.querySelector("[data-more]");
     if (link) place?.replaceWith(link);
