@@ -6,6 +6,7 @@ takes as long either way.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -28,18 +29,7 @@ async def ask_for_link(request: AnyRequest, email: str, *, next: str | None, loc
 
     Raises :class:`Invalid` for what is no address and :class:`TooManyRequests`.
     """
-    address = await _may_mail(request, email)
-    resources = _resources(request)
-    async with resources.db.transaction() as session:
-        await service.request_magic_link(
-            resources,
-            session,
-            address,
-            next_path=next,
-            locale=locale,
-            browser_token=sessions.mark_browser(request),
-        )
-    return address
+    return await _mail(request, email, service.request_magic_link, next=next, locale=locale)
 
 
 async def register(
@@ -139,18 +129,7 @@ async def ask_for_reset(request: AnyRequest, email: str, *, next: str | None, lo
 
     Raises :class:`Invalid` for what is no address and :class:`TooManyRequests`.
     """
-    address = await _may_mail(request, email)
-    resources = _resources(request)
-    async with resources.db.transaction() as session:
-        await recovery.ask_for_reset(
-            resources,
-            session,
-            address,
-            next_path=next,
-            locale=locale,
-            browser_token=sessions.mark_browser(request),
-        )
-    return address
+    return await _mail(request, email, recovery.ask_for_reset, next=next, locale=locale)
 
 
 async def reset_password(request: AnyRequest, token: str, password: str) -> tuple[User, str]:
@@ -237,6 +216,29 @@ def wrong_credentials() -> Unauthenticated:
     return Unauthenticated(
         N_("The e-mail address or the password is wrong."), type="wrong_credentials"
     )
+
+
+async def _mail(
+    request: AnyRequest,
+    email: str,
+    send: Callable[..., Awaitable[None]],
+    *,
+    next: str | None,
+    locale: str,
+) -> str:
+    """Have ``send`` mail a link to this address; answers the address in our own form."""
+    address = await _may_mail(request, email)
+    resources = _resources(request)
+    async with resources.db.transaction() as session:
+        await send(
+            resources,
+            session,
+            address,
+            next_path=next,
+            locale=locale,
+            browser_token=sessions.mark_browser(request),
+        )
+    return address
 
 
 async def _may_mail(request: AnyRequest, email: str) -> str:
