@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -22,26 +23,22 @@ REQUEST = (
 
 
 class Client(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """One connection, one request at a time. ``on_answer`` is given each answer's seconds."""
 
-    def __init__(self, request: bytes, until: float, took_s: list[float]) -> None:
-        self._request = request
-        self._until = until
-        self._took_s = took_s
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, on_answer: Callable[[float], None]) -> None:
+        self._on_answer = on_answer
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.size_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own are no subclass
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own are no subclass
         self._parser = httptools.HttpResponseParser(self)
-        self._ask()
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(error or ConnectionError("closed by the server"))
+        self.lost.set_result(None)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -50,40 +47,53 @@ class Client(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status != 200:
             raise RuntimeError(f"answered with {status}")
-        ended = time.perf_counter()
-        self._took_s.append(ended - self._began)
         self.size_bytes = self._body_bytes
-        if ended < self._until:
-            self._ask()
-        else:
-            self.done.set_result(None)
-            self._transport.close()
+        self._on_answer(time.perf_counter() - self._began)
 
-    def _ask(self) -> None:
+    def ask(self, request: bytes) -> None:
         self._body_bytes = 0
         self._began = time.perf_counter()
-        self._transport.write(self._request)
+        self.transport.write(request)
+
+
+async def connect(port: int, on_answer: Callable[[float], None]) -> Client:
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(lambda: Client(on_answer), "127.0.0.1", port)
+    return client
+
+
+def request_of(port: int, path: str) -> bytes:
+    """What a browser sends that has been here before."""
+    return REQUEST.format(path=path, host=f"127.0.0.1:{port}").encode()
 
 
 async def load(port: int, path: str, clients: int, seconds: float) -> dict[str, float]:
     """``clients`` at once for about ``seconds``; times in seconds."""
-    request = REQUEST.format(path=path, host=f"127.0.0.1:{port}").encode()
+    request = request_of(port, path)
     began = time.perf_counter()
     took_s: list[float] = []
-    opened = [
-        await asyncio.get_running_loop().create_connection(
-            lambda: Client(request, began + seconds, took_s), "127.0.0.1", port
-        )
-        for _ in range(clients)
-    ]
-    await asyncio.gather(*(client.done for _, client in opened))
+
+    def turn(at: int) -> Callable[[float], None]:
+        def answered(seconds_taken: float) -> None:
+            took_s.append(seconds_taken)
+            if time.perf_counter() < began + seconds:
+                opened[at].ask(request)
+            else:
+                opened[at].transport.close()
+
+        return answered
+
+    opened = [await connect(port, turn(at)) for at in range(clients)]
+    for client in opened:
+        client.ask(request)
+    await asyncio.gather(*(client.lost for client in opened))
     ended = time.perf_counter()
     ordered = sorted(took_s)
     return {
         "per_second": len(took_s) / (ended - began),
         "p50_s": ordered[len(ordered) // 2],
         "p99_s": ordered[int(len(ordered) * 0.99)],
-        "size_bytes": opened[0][1].size_bytes,
+        "size_bytes": opened[0].size_bytes,
     }
 
 

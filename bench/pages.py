@@ -9,7 +9,6 @@ import shutil
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -21,6 +20,7 @@ import httpx
 from sqlalchemy import text
 
 from bench.ground import Ground
+from bench.load import connect, request_of
 from bench.measure import Figures, in_turns, percentile, table
 from bench.tree import tree_of
 from funmagic.core.ids import new_id
@@ -128,18 +128,24 @@ async def _load(port: int, clients: int, seconds: float) -> dict[str, float]:
 
 async def _misses(resources: Resources, port: int) -> tuple[list[float], list[float]]:
     """Seconds for pages nobody has asked for yet, and for pages after a change of the catalog."""
+    answers: asyncio.Queue[float] = asyncio.Queue()
+    client = await connect(port, answers.put_nowait)
+
+    async def seconds(path: str) -> float:
+        client.ask(request_of(port, path))
+        async with asyncio.timeout(PATIENCE_S):
+            return await answers.get()
+
     drawn_s: list[float] = []
     read_s: list[float] = []
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    await _change(resources)
+    for sort in SORTS:
+        await seconds(f"{PATH}?sort={sort}")
+        drawn_s += [await seconds(f"/{locale}/tools?sort={sort}") for locale in LOCALES]
+    for _ in range(DRAWN):
         await _change(resources)
-        for sort in SORTS:
-            await client.get(f"{PATH}?sort={sort}")
-            drawn_s += [
-                await _seconds(client, f"/{locale}/tools?sort={sort}") for locale in LOCALES
-            ]
-        for _ in range(DRAWN):
-            await _change(resources)
-            read_s.append(await _seconds(client, PATH))
+        read_s.append(await seconds(PATH))
+    client.transport.close()
     return drawn_s, read_s
 
 
@@ -147,14 +153,6 @@ async def _change(resources: Resources) -> None:
     token = new_id().hex
     if not await resources.edition.withdraw(token) or not await resources.edition.put_out(token):
         raise RuntimeError("Valkey does not answer")
-
-
-async def _seconds(client: httpx.AsyncClient, path: str) -> float:
-    """From the request to the whole answer."""
-    began = time.perf_counter()
-    answer = await client.get(path, headers={"Accept-Encoding": "br"})
-    answer.raise_for_status()
-    return time.perf_counter() - began
 
 
 async def _note_page(port: int, folder: Path) -> None:

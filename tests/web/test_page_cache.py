@@ -100,6 +100,9 @@ async def test_a_language_is_remembered_by_each_browser(site: Site) -> None:
             assert first.headers["set-cookie"].startswith("fm_locale=de;")
             assert "set-cookie" not in (await browser.get("/de/tools")).headers
             assert "fm_locale=zh" in (await browser.get("/zh/tools")).headers["set-cookie"]
+            for other in ("fm_locale=dexx", "a=1; xfm_locale=de"):
+                told = await browser.get("/de/tools", headers={"Cookie": other})
+                assert "set-cookie" in told.headers
 
 
 async def test_only_an_address_that_is_understood_is_kept(

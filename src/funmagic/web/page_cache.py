@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from http import HTTPStatus
@@ -149,7 +149,7 @@ class _Asked:
 
     encoding: Encoding | None = None
     etags: bytes = b""
-    cookie: bytes = b""
+    cookies: list[bytes] = field(default_factory=list)
     is_personal: bool = False
 
 
@@ -194,7 +194,7 @@ class PageCache:
     async def _show(self, page: _Page, asked: _Asked, scope: Scope, send: Send) -> None:
         answer = page.form(asked.encoding, asked.etags)
         chosen, cookie = self._choices[scope["path"][1:3]]
-        if chosen in asked.cookie:
+        if chosen in asked.cookies:
             await answer.send_by(send)
         else:
             await answer.send_by(send, cookie)
@@ -286,7 +286,7 @@ def _asked(scope: Scope) -> _Asked:
         elif name == b"if-none-match":
             asked.etags = value
         elif name == b"cookie":
-            asked.cookie += value
+            asked.cookies += value.split(b"; ")
             asked.is_personal |= SESSION in value
         elif name == b"authorization":
             asked.is_personal = True
