@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from sqlalchemy.orm import joinedload
 
 from funmagic.assets import media
 from funmagic.catalog.config import StepConfig, ToolConfig, check, fitting, parse
-from funmagic.catalog.models import Tool, ToolType
+from funmagic.catalog.models import SLUG, Tool, ToolType
 from funmagic.core.errors import Conflict, Invalid, NotFound
 from funmagic.core.i18n import N_
 from funmagic.core.log import logger
@@ -89,6 +90,7 @@ async def tool_by_slug(s: AsyncSession, slug: str, *, hidden_too: bool = False) 
 
     Whether somebody may see a hidden one is the caller's to know.
     """
+    _check_slug(slug)
     if hidden_too:
         return await _any_by_slug(s, slug)
     query = _offered().where(Tool.slug == slug)
@@ -101,6 +103,13 @@ async def tool_by_slug(s: AsyncSession, slug: str, *, hidden_too: bool = False) 
         _remembered.clear()
     _remembered[slug] = row
     return row
+
+
+def _check_slug(slug: str) -> None:
+    """Raises :class:`NotFound` for what no tool can be called. The database is not asked: of what
+    an address may hold, such as a NUL, it does not take everything."""
+    if re.fullmatch(SLUG, slug) is None:
+        raise NotFound()
 
 
 async def _any_by_slug(s: AsyncSession, slug: str) -> ToolRow:
@@ -122,6 +131,7 @@ async def slug_of(s: AsyncSession, tool_id: UUID) -> str:
 
 async def id_of(s: AsyncSession, slug: str) -> UUID:
     """The tool of this slug, offered or not. Raises :class:`NotFound`."""
+    _check_slug(slug)
     tool_id = await s.scalar(select(Tool.id).where(Tool.slug == slug))
     if tool_id is None:
         raise NotFound()

@@ -11,7 +11,7 @@ from funmagic.core.http import as_funmagic_error, error_headers
 from funmagic.core.i18n import N_, translate
 from funmagic.core.log import logger
 from funmagic.web.contexts import ErrorView
-from funmagic.web.pages import AnyRequest, drawn, page_locale, page_of
+from funmagic.web.pages import AnyRequest, drawn, own_path, page_locale, page_of
 
 log = logger(__name__)
 
@@ -54,4 +54,4 @@ def html_error(request: AnyRequest, error: Exception) -> Template:
 
 
 def _retry_path(request: AnyRequest) -> str | None:
-    return "/" + request.url.path.lstrip("/\\") if request.method == "GET" else None
+    return own_path(request) if request.method == "GET" else None

@@ -78,8 +78,13 @@ def led_on(next_path: str, locale: str) -> Redirect:
 def asked_in(request: AnyRequest, locale: str) -> Redirect:
     """To the sign-in page, and back here from there."""
     query = f"?{request.url.query}" if request.url.query else ""
-    here = quote("/" + request.url.path.lstrip("/\\") + query)
+    here = quote(own_path(request) + query)
     return Redirect(f"/{locale}/sign-in?next={here}", status_code=303)
+
+
+def own_path(request: AnyRequest) -> str:
+    """The path of the request's address as a link has it, without its query."""
+    return quote("/" + request.url.path.lstrip("/\\"))  # two slashes would lead to another site
 
 
 def picture_of(implementation: str, thumbnail: str | None) -> str | None:
@@ -92,7 +97,7 @@ def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = 
     """The frame of the page at the request's address."""
     settings: Settings = request.app.state["settings"]
     locale = page_locale(request)
-    path = "/" + request.url.path.lstrip("/\\")  # two slashes would lead to another site
+    path = own_path(request)
     query = f"?{request.url.query}" if request.url.query else ""
     return Page(
         locale=locale,

@@ -144,10 +144,10 @@ async def _tool(session: AsyncSession, user: User, slug: str) -> tuple[ToolRow, 
     try:
         return await catalog.tool_by_slug(session, slug), "everybody"
     except NotFound:
+        hidden = await catalog.tool_by_slug(session, slug, hidden_too=True)
         if not is_admin(user) and await tasks.latest_of(session, user, slug) is None:
             raise
-    offer: Offer = "admins" if is_admin(user) else "ended"
-    return await catalog.tool_by_slug(session, slug, hidden_too=True), offer
+    return hidden, "admins" if is_admin(user) else "ended"
 
 
 async def _named(session: AsyncSession, user: User, named: str | None) -> Task | None:
