@@ -27,6 +27,7 @@ SECRET_NAME = re.compile(r"(token|secret|password|authorization|cookie|api_?key|
 REQUEST_ID = re.compile(r"\A[A-Za-z0-9_-]{8,64}\Z")
 
 _requests = logging.getLogger("funmagic.request")
+_encoder = msgspec.json.Encoder()
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -53,10 +54,10 @@ class _Lines(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._waiting: list[str] = []
+        self._waiting: list[_RequestLine] = []
 
-    def add(self, line: str) -> None:
-        """Write a whole line before the loop waits again."""
+    def add(self, line: _RequestLine) -> None:
+        """Write a line before the loop waits again."""
         self._waiting.append(line)
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self.flush)
@@ -73,7 +74,7 @@ class _Lines(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext():
             waiting, self._waiting = self._waiting, []
             if waiting:
-                self.stream.write("".join(waiting))
+                self.stream.write(_encoder.encode_lines(waiting).decode())
 
 
 def configure(settings: Settings) -> None:
@@ -142,7 +143,7 @@ def answered(method: str, path: str, status: int, duration_ms: float, request_id
     line = _RequestLine(
         method, path, status, duration_ms, "request", request_id, "info", _requests.name, now()
     )
-    handlers[0].add(msgspec.json.encode(line).decode() + "\n")
+    handlers[0].add(line)
 
 
 def begin(request_id: str, **values: str) -> None:

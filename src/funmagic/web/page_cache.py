@@ -90,7 +90,7 @@ class _Answer:
         headers.append((b"content-length", str(len(body)).encode()))
         return _Answer(self.status, headers, body)
 
-    async def send_by(self, send: Send, *more: tuple[bytes, bytes]) -> None:
+    async def send_by(self, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
         headers = [*self.headers, *more]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
@@ -187,17 +187,11 @@ class PageCache:
             else:
                 answer = await self._drawn_for_all(key, edition, scope, receive, send)
         if isinstance(answer, _Page):
-            await self._show(answer, asked, scope, send)
+            chosen, cookie = self._choices[scope["path"][1:3]]
+            more = () if chosen in asked.cookies else (cookie,)
+            await answer.form(asked.encoding, asked.etags).send_by(send, more)
         elif answer is not None:
             await answer.encoded(asked.encoding).send_by(send)
-
-    async def _show(self, page: _Page, asked: _Asked, scope: Scope, send: Send) -> None:
-        answer = page.form(asked.encoding, asked.etags)
-        chosen, cookie = self._choices[scope["path"][1:3]]
-        if chosen in asked.cookies:
-            await answer.send_by(send)
-        else:
-            await answer.send_by(send, cookie)
 
     async def _drawn_for_all(
         self, key: Key, edition: str | None, scope: Scope, receive: Receive, send: Send
