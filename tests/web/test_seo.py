@@ -25,6 +25,7 @@ async def test_each_public_page_has_one_address_in_each_language(
         "/de/tools?sort=newest&q=photo": "/de/tools",
         "/fr/tools?type=photo&sort=top_rated": "/fr/tools?type=photo",
         "/ja/tools?type=%22%3E%3Cscript%3E": "/ja/tools",
+        "/ja/tools?type=made-up": "/ja/tools",
         "/ko/tools/background-remove?task=new": "/ko/tools/background-remove",
         "/vi/help": "/vi/help",
         "/pt/pricing/": "/pt/pricing",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from typing import Any, Final
-from urllib.parse import parse_qs, quote
+from typing import Any
+from urllib.parse import quote
 
 from babel.core import get_global, parse_locale
 from litestar import Request
@@ -28,9 +27,6 @@ from funmagic.web.static import front_end
 
 LOCALE_COOKIE = "fm_locale"
 LOCALE_LIFETIME_S = 365 * 24 * 3600
-# Pages for everybody, and so for search engines; the rest is somebody's own, or an error.
-PUBLIC: Final = re.compile(r"/[a-z]{2}(?:/(?:tools(?:/[^/]+)?|help|pricing|terms|privacy))?/?$")
-KIND: Final = re.compile(r"[a-z0-9-]{1,80}")
 # Pages show a person's own state: a browser may keep them, but asks before it shows them again.
 PAGE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
 AnyRequest = Request[Any, Any, Any]
@@ -93,8 +89,14 @@ def picture_of(implementation: str, thumbnail: str | None) -> str | None:
     return media_url(thumbnail) or (front_end().url(built) if front_end().has(built) else None)
 
 
-def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = True) -> Page:
-    """The frame of the page at the request's address."""
+def page_of(
+    request: AnyRequest,
+    viewer: Viewer | None,
+    *,
+    public: str | None = None,
+    knows_viewer: bool = True,
+) -> Page:
+    """The frame of the page at the request's address; ``public`` is :attr:`Page.public_path`."""
     settings: Settings = request.app.state["settings"]
     locale = page_locale(request)
     path = own_path(request)
@@ -111,7 +113,7 @@ def page_of(request: AnyRequest, viewer: Viewer | None, *, knows_viewer: bool = 
         ways=tuple(WayIn(name, name.title()) for name in methods(settings)),
         knows_viewer=knows_viewer,
         origin=settings.public_url,
-        public_path=_public_path(path, request.url.query) if knows_viewer else None,
+        public_path=public,
     )
 
 
@@ -163,14 +165,3 @@ def _region(code: str) -> str:
     """A language with the region most of its readers are in, by Unicode's likely subtags."""
     language, territory, *_ = parse_locale(get_global("likely_subtags")[code])
     return f"{language}_{territory}"
-
-
-def _public_path(path: str, query: str) -> str | None:
-    """The one address of a page for everybody, without its language. What only orders, finds or
-    pages the catalog leads to the whole of it; a kind of tools is a page of its own."""
-    found = PUBLIC.match(path)
-    if found is None:
-        return None
-    plain = path[3:].rstrip("/") or "/"
-    kind = parse_qs(query).get("type", [""])[0] if plain == "/tools" else ""
-    return f"{plain}?type={kind}" if KIND.fullmatch(kind) else plain

@@ -163,7 +163,12 @@ def sort_chips(locale: str, asked: CatalogQuery) -> tuple[Chip, ...]:
 
 
 def catalog_path(locale: str, query: CatalogQuery) -> str:
-    """The catalog's one address for ``query``: what goes without saying is left out."""
+    """The catalog's one address for ``query``."""
+    return f"/{locale}{catalog_address(query)}"
+
+
+def catalog_address(query: CatalogQuery) -> str:
+    """The same without a language: what goes without saying is left out."""
     named = {
         "type": query.type,
         "sort": query.sort if query.sort != "popular" else None,
@@ -171,4 +176,4 @@ def catalog_path(locale: str, query: CatalogQuery) -> str:
         "cursor": query.cursor,
     }
     said = urlencode({name: value for name, value in named.items() if value})
-    return f"/{locale}/tools" + (f"?{said}" if said else "")
+    return f"/tools?{said}" if said else "/tools"

@@ -25,6 +25,7 @@ from funmagic.web.shop_contexts import (
     SORTS,
     CatalogView,
     card_of,
+    catalog_address,
     catalog_path,
     kind_chips,
     sort_chips,
@@ -84,7 +85,9 @@ async def show_catalog(
         suggested=tuple(card_of(card, locale) for card in suggested),
         is_stale=any(copy.stale_since for copy in made_of),
     )
-    return drawn(request, "pages/catalog.html", page_of(request, viewer), view)
+    # A kind of tools is a page of its own; what only orders, finds or pages leads to the whole.
+    page = page_of(request, viewer, public=catalog_address(CatalogQuery(type=asked.type)))
+    return drawn(request, "pages/catalog.html", page, view)
 
 
 async def viewer_in(resources: Resources, user: User | None) -> Viewer | None:

@@ -59,4 +59,4 @@ async def show_home(
         welcome_credits=resources.settings.welcome_credits,
         is_stale=any(kept.stale_since for kept in (board, kinds, featured, popular)),
     )
-    return drawn(request, "pages/home.html", page_of(request, viewer), view)
+    return drawn(request, "pages/home.html", page_of(request, viewer, public="/"), view)

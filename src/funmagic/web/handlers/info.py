@@ -44,7 +44,7 @@ async def show_help(
         topics=tuple(topic_in(topic, locale) for topic in HELP),
         operator=operator_of(resources.settings),
     )
-    page = page_of(request, await viewer_in(resources, user_or_none))
+    page = page_of(request, await viewer_in(resources, user_or_none), public="/help")
     shared(request)
     return drawn(request, "pages/help.html", page, view)
 
@@ -68,7 +68,7 @@ async def show_pricing(
         operator=operator_of(resources.settings),
         is_stale=kept.stale_since is not None,
     )
-    page = page_of(request, await viewer_in(resources, user_or_none))
+    page = page_of(request, await viewer_in(resources, user_or_none), public="/pricing")
     shared(request, kept)
     return drawn(request, "pages/pricing.html", page, view)
 
@@ -82,7 +82,9 @@ async def show_terms(
 ) -> Template:
     """What holds between people and whoever runs this installation."""
     title, description = N_("Terms"), N_("What you can count on here, and what we count on.")
-    return await _article(request, resources, user_or_none, locale, title, description, TERMS)
+    return await _article(
+        request, resources, user_or_none, locale, title, description, TERMS, "/terms"
+    )
 
 
 @get("/{locale:str}/privacy", include_in_schema=False)
@@ -95,7 +97,9 @@ async def show_privacy(
     """What is kept of people, where it goes, and how long it stays."""
     title = N_("Privacy")
     description = N_("What we keep of you, where it goes, and how long it stays.")
-    return await _article(request, resources, user_or_none, locale, title, description, PRIVACY)
+    return await _article(
+        request, resources, user_or_none, locale, title, description, PRIVACY, "/privacy"
+    )
 
 
 async def _article(
@@ -106,6 +110,7 @@ async def _article(
     title: str,
     description: str,
     sections: tuple[Section, ...],
+    public: str,
 ) -> Template:
     known_locale(locale)
     view = ArticleView(
@@ -114,6 +119,6 @@ async def _article(
         sections=tuple(section_in(section, locale) for section in sections),
         operator=operator_of(resources.settings),
     )
-    page = page_of(request, await viewer_in(resources, user))
+    page = page_of(request, await viewer_in(resources, user), public=public)
     shared(request)
     return drawn(request, "pages/article.html", page, view)

@@ -121,7 +121,8 @@ async def _for_everybody(
 def _page(request: AnyRequest, viewer: Viewer | None, tool: ToolRow, view: ToolView) -> Template:
     if any(step.capability in MODELS for step in tool.plugin.steps):
         cast(dict[str, Any], request.scope)[SHOWS_MODELS] = True
-    return drawn(request, template_of(tool.plugin), page_of(request, viewer), view)
+    page = page_of(request, viewer, public=f"/tools/{tool.slug}")
+    return drawn(request, template_of(tool.plugin), page, view)
 
 
 def template_of(plugin: Plugin) -> str:
