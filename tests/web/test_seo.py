@@ -82,8 +82,11 @@ async def test_the_sitemap_lists_every_page_in_every_language(
         whole = _entries(answer.content)
         async with site.resources.db.transaction() as session:
             slugs = (await session.scalars(text("SELECT slug FROM tools WHERE is_active"))).all()
+            kinds = (await session.scalars(text("SELECT name FROM tool_types"))).all()
         assert len(slugs) > 1
+        assert len(kinds) > 1
         rest = {*addresses.PAGES, *(f"/tools/{slug}" for slug in slugs)}
+        rest |= {f"/tools?type={kind}" for kind in kinds}
         assert whole == {f"{site.url}/{code}{path}" for code in LOCALES for path in rest}
         sample = [address for address in sorted(whole) if "/vi" in address]
         for address in sample:

@@ -15,11 +15,13 @@ from litestar.response import Redirect
 
 from funmagic.catalog import addresses
 from funmagic.catalog.cache import CatalogCache
+from funmagic.catalog.shelf import CatalogQuery, Kind
 from funmagic.core.errors import NotFound
 from funmagic.core.http import request_locale
 from funmagic.core.i18n import LOCALES
 from funmagic.core.resources import Resources
 from funmagic.web.pages import AnyRequest
+from funmagic.web.shop_contexts import catalog_address
 
 # Tools of one part, each with an address in every language: some 2 MB, far from what is allowed
 # (sitemaps.org: 50,000 addresses and 50 MB) and little to draw at once.
@@ -83,7 +85,9 @@ async def show_robots(resources: NamedDependency[Resources]) -> Response[str]:
 
 
 @get("/sitemap.xml", include_in_schema=False)
-async def show_sitemap(resources: NamedDependency[Resources]) -> Response[str]:
+async def show_sitemap(
+    resources: NamedDependency[Resources], catalog_cache: NamedDependency[CatalogCache]
+) -> Response[str]:
     """Every page for everybody in every language; of a large catalog, where its parts are."""
     origin = resources.settings.public_url
     async with resources.db.transaction() as session:
@@ -93,15 +97,20 @@ async def show_sitemap(resources: NamedDependency[Resources]) -> Response[str]:
         names = ["pages", *map(str, firsts)]
         maps = (f"<sitemap><loc>{origin}/sitemap/{name}.xml</loc></sitemap>" for name in names)
         return _xml("sitemapindex", maps)
-    return _xml("urlset", [*_pages(origin), *_tools(origin, tools)])
+    kinds = (await catalog_cache.kinds()).value
+    return _xml("urlset", [*_pages(origin, kinds), *_tools(origin, tools)])
 
 
 @get("/sitemap/{name:str}", include_in_schema=False)
-async def show_part(resources: NamedDependency[Resources], name: FromPath[str]) -> Response[str]:
+async def show_part(
+    resources: NamedDependency[Resources],
+    catalog_cache: NamedDependency[CatalogCache],
+    name: FromPath[str],
+) -> Response[str]:
     """A part of a large sitemap: ``pages.xml``, or the tools from one id on."""
     origin = resources.settings.public_url
     if name == "pages.xml":
-        return _xml("urlset", _pages(origin))
+        return _xml("urlset", _pages(origin, (await catalog_cache.kinds()).value))
     try:
         first = UUID(name.removesuffix(".xml"))
     except ValueError:
@@ -113,8 +122,9 @@ async def show_part(resources: NamedDependency[Resources], name: FromPath[str]) 
     return _xml("urlset", _tools(origin, tools))
 
 
-def _pages(origin: str) -> Iterable[str]:
-    for path in PAGES:
+def _pages(origin: str, kinds: Iterable[Kind]) -> Iterable[str]:
+    of_kinds = (catalog_address(CatalogQuery(type=kind.name)) for kind in kinds)
+    for path in (*PAGES, *of_kinds):
         yield _in_all_languages(origin, path)
 
 
