@@ -123,7 +123,7 @@ async def show_part(
 
 
 def _pages(origin: str, kinds: Iterable[Kind]) -> Iterable[str]:
-    of_kinds = (catalog_address(CatalogQuery(type=kind.name)) for kind in kinds)
+    of_kinds = (catalog_address(CatalogQuery(type=kind.name)) for kind in kinds if kind.tool_count)
     for path in (*PAGES, *of_kinds):
         yield _in_all_languages(origin, path)
 
