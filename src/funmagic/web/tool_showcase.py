@@ -53,7 +53,7 @@ def showcase(tool: ToolRow, around: Around, locale: str, origin: str) -> Showcas
         demo=demo_for(tool.implementation),
         related=tuple(card_of(card, locale) for card in around.related),
         structured=(
-            _product(tool, locale, origin, kind, rating, picture.url if picture else None),
+            *_product(tool, locale, origin, kind, rating, picture.url if picture else None),
             _breadcrumbs(tool, locale, origin),
         ),
         own=around.own,
@@ -63,8 +63,11 @@ def showcase(tool: ToolRow, around: Around, locale: str, origin: str) -> Showcas
 
 def _product(
     tool: ToolRow, locale: str, origin: str, kind: str, rating: Rating, picture_url: str | None
-) -> dict[str, Any]:
-    """The tool for search engines: schema.org's Product, with a rating where there is one."""
+) -> tuple[dict[str, Any], ...]:
+    """The tool for search engines: schema.org's Product, once there is a rating. Of a product they
+    want that, a review or an offer in some currency."""
+    if not rating.count:
+        return ()
     url = f"{origin}/{locale}/tools/{tool.slug}"
     found: dict[str, Any] = {
         "@context": CONTEXT,
@@ -74,20 +77,19 @@ def _product(
         "name": tool.title_in(locale),
         "description": tool.description_in(locale),
         "brand": {"@type": "Brand", "name": "FunMagic"},
-    }
-    if kind:
-        found["category"] = kind
-    if picture_url:
-        found["image"] = f"{origin}{picture_url}"
-    if rating.count:
-        found["aggregateRating"] = {
+        "aggregateRating": {
             "@type": "AggregateRating",
             "ratingValue": rating.average,
             "ratingCount": rating.count,
             "bestRating": BEST,
             "worstRating": 1,
-        }
-    return found
+        },
+    }
+    if kind:
+        found["category"] = kind
+    if picture_url:
+        found["image"] = f"{origin}{picture_url}"
+    return (found,)
 
 
 def _breadcrumbs(tool: ToolRow, locale: str, origin: str) -> dict[str, Any]:
