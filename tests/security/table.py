@@ -45,6 +45,7 @@ TABLE: dict[Key, Rule] = {
     ("GET", "/api/docs"): everybody(),
     ("GET", "/api/docs/openapi.json"): everybody(),
     ("GET", "/api/docs/{path}"): everybody(404, path={"path": "nothing"}),
+    ("GET", "/favicon.ico"): everybody(302),
     ("GET", "/static/{name}"): everybody(404, path={"name": "nothing"}),
     ("GET", "/media/{asset_id}"): everybody(404, path=NO_ASSET, scope=ANY_KEY),
     ("GET", "/media/{asset_id}/{size}"): everybody(

@@ -35,6 +35,19 @@ async def test_what_is_not_there_can_be_looked_for(site: Site) -> None:
         assert answer.json()["error"]["type"] == "method_not_allowed"
 
 
+async def test_what_only_programs_ask_for_is_answered_to_them(site: Site) -> None:
+    """No page is drawn for them, and no language is remembered."""
+    async with site.browser() as browser:
+        icon = await browser.get("/favicon.ico")
+        assert (icon.status_code, icon.headers["cache-control"]) == (302, "public, max-age=3600")
+        assert (await browser.get(icon.headers["location"])).headers["content-type"] == "image/png"
+        for path in ("/static/nope.js", "/static/deeper/nope.js", "/static/"):
+            answer = await browser.get(path)
+            assert (answer.status_code, answer.text) == (404, "Page not found\n"), path
+            assert answer.headers["content-type"].startswith("text/plain")
+        assert not browser.cookies
+
+
 @pytest.mark.parametrize(
     ("trouble", "status", "words", "wait"),
     [

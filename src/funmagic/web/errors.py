@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-from litestar.response import Template
+from litestar import Response
 
 from funmagic.core.http import as_funmagic_error, error_headers
 from funmagic.core.i18n import N_, translate
 from funmagic.core.log import logger
 from funmagic.web.contexts import ErrorView
 from funmagic.web.pages import AnyRequest, drawn, own_path, page_locale, page_of
+from funmagic.web.static import PREFIX
 
 log = logger(__name__)
 
@@ -31,8 +32,10 @@ WORTH_REPEATING: Final = frozenset({429, 500, 503})
 WORTH_SEARCHING: Final = frozenset({404, 405})
 
 
-def html_error(request: AnyRequest, error: Exception) -> Template:
-    """A page for any error. It asks nothing of the database, which may be what is missing."""
+def html_error(request: AnyRequest, error: Exception) -> Response[Any]:
+    """A page for any error. It asks nothing of the database, which may be what is missing.
+
+    In the place of a built file, which no person looks at, it is a line."""
     problem = as_funmagic_error(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("page failed", path=request.url.path, exc_info=error)
@@ -47,9 +50,13 @@ def html_error(request: AnyRequest, error: Exception) -> Template:
         retry_after_s=problem.retry_after_s,
         can_search=problem.status in WORTH_SEARCHING,
     )
+    headers = error_headers(error, problem)
+    if request.url.path.startswith(f"{PREFIX}/"):
+        line = f"{view.title}\n"
+        return Response(line, status_code=view.status, headers=headers, media_type="text/plain")
     page = page_of(request, None, knows_viewer=False)
-    answer = drawn(request, "pages/error.html", page, view, status_code=problem.status)
-    answer.headers.update(error_headers(error, problem))
+    answer = drawn(request, "pages/error.html", page, view, status_code=view.status)
+    answer.headers.update(headers)
     return answer
 
 

@@ -26,6 +26,7 @@ route_handlers: list[ControllerRouterHandler] = [
     home.show_home,
     addresses.send_to_page,
     addresses.send_to_tool,
+    addresses.send_to_icon,
     addresses.show_robots,
     addresses.show_sitemap,
     addresses.show_part,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
-from litestar import Router
-from litestar.response import Redirect, Template
+from litestar import Response, Router
+from litestar.response import Redirect
 
 from funmagic.accounts.guards import admin
 from funmagic.core.errors import Forbidden, NotFound, Unauthenticated
@@ -19,7 +20,7 @@ def _sign_in_first(request: AnyRequest, _: Exception) -> Redirect:
     return Redirect(f"/{page.locale}/sign-in?next={quote(page.path, safe='/')}", status_code=303)
 
 
-def _not_here(request: AnyRequest, _: Exception) -> Template:
+def _not_here(request: AnyRequest, _: Exception) -> Response[Any]:
     return html_error(request, NotFound())
 
 

@@ -22,6 +22,7 @@ from funmagic.core.i18n import LOCALES
 from funmagic.core.resources import Resources
 from funmagic.web.pages import AnyRequest
 from funmagic.web.shop_contexts import catalog_address
+from funmagic.web.static import front_end
 
 # Tools of one part, each with an address in every language: some 2 MB, far from what is allowed
 # (sitemaps.org: 50,000 addresses and 50 MB) and little to draw at once.
@@ -82,6 +83,12 @@ async def show_robots(resources: NamedDependency[Resources]) -> Response[str]:
     """What machines may read, and where they find it."""
     text = ROBOTS.format(origin=resources.settings.public_url)
     return Response(text, media_type="text/plain", headers=KEPT)
+
+
+@get("/favicon.ico", include_in_schema=False)
+async def send_to_icon() -> Redirect:
+    """Where whatever has read no page looks for an icon; to one that anything can read."""
+    return Redirect(front_end().url("brand/touch.png"), status_code=302, headers=KEPT)
 
 
 @get("/sitemap.xml", include_in_schema=False)
