@@ -12,6 +12,7 @@ from tests.e2e.visitors import TOOL, MakeVisitor
 pytestmark = pytest.mark.browser
 
 BOOKMARK = "bookmark-button button"
+SURFACE = "button => getComputedStyle(button).backgroundColor"
 LIT = "[data-island=ratings] .rating-line"
 
 
@@ -87,6 +88,10 @@ def test_a_tool_is_bookmarked_run_rated_and_shared(make_visitor: MakeVisitor) ->
 
     visitor.goto("/bookmarks")
     check_looks(page, "bookmarks")
+    page.emulate_media(color_scheme="dark")
+    assert page.locator(BOOKMARK).evaluate(SURFACE).startswith("oklch(")
+    assert "/" not in page.locator(BOOKMARK).evaluate(SURFACE), "a picture shines through"
+    page.emulate_media(color_scheme="light")
     expect(page.locator("[data-bookmark]:visible")).to_have_count(1)
     press(page, BOOKMARK)
     expect(page.locator("[data-no-bookmarks]")).to_be_visible()
