@@ -25,7 +25,7 @@ from funmagic.core import errors
 from funmagic.core.http import CamelModel
 from funmagic.core.i18n import N_
 from funmagic.core.resources import Resources
-from funmagic.core.storage import GET_EXPIRES_S, ObjectMissing
+from funmagic.core.storage import GET_EXPIRES_S
 
 
 class FileToUpload(CamelModel):
@@ -157,20 +157,14 @@ async def show_media(
 @get("/media/{asset_id:uuid}/{size:str}", include_in_schema=False, opt={"scope": None})
 async def show_sized_media(
     resources: NamedDependency[Resources], asset_id: FromPath[UUID], size: FromPath[str]
-) -> Response[bytes] | Redirect:
-    """A tool's picture at a width and in a format, such as ``640.avif``: it never changes.
-
-    A picture that has not been drawn at widths is shown as its thumbnail.
-    """
+) -> Response[bytes]:
+    """A tool's picture at a width and in a format, such as ``640.avif``: it never changes."""
     width, _, kind = size.partition(".")
     if kind not in media.FORMATS or width not in map(str, media.WIDTHS_PX):
         raise errors.NotFound
     async with resources.db.transaction() as session:
         asset = await service.media(session, asset_id)
-    try:
-        picture = await media.read_sized(resources, asset, int(width), kind)
-    except ObjectMissing:
-        return Redirect(media.media_url(asset_id) or "", status_code=302)
+    picture = await media.read_sized(resources, asset, int(width), kind)
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(picture, media_type=f"image/{kind}", headers=headers)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +23,13 @@ from funmagic.core import errors
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing
 from funmagic.toolkit import images
-from funmagic.toolkit.contract import InvalidInput
+from funmagic.toolkit.contract import Image, InvalidInput
 
 THUMBNAIL_SIDE_PX: Final = 400
-# What a shop window asks of a picture: by width, for cards, large cards and banners; and by format,
-# the smaller first.
+# What a shop window asks of a picture: by width, for choices and cards, large cards and banners;
+# and by format, the smaller first.
 WIDTHS_PX: Final = (320, 640, 1280)
+CHOICE_WIDTH_PX: Final = 320
 FORMATS: Final = ("avif", "webp")
 MOST_SIZED_BYTES: Final = 4 << 20
 
@@ -71,8 +73,16 @@ def sized_keys(storage_key: str) -> list[str]:
 
 
 async def read_sized(resources: Resources, asset: Asset, width_px: int, kind: str) -> bytes:
-    """A picture at a width. Raises :class:`ObjectMissing` where none was drawn."""
+    """A picture at a width; drawn now where it was not when it came.
+
+    Raises what :func:`draw_sizes` does.
+    """
     key = sized_key(asset.storage_key, width_px, kind)
+    with suppress(ObjectMissing):
+        return await resources.storage.get(key, max_bytes=MOST_SIZED_BYTES)
+    with tempfile.TemporaryDirectory(prefix="fm-media-") as folder:
+        upright = await _upright(resources, asset, Path(folder))
+        await _draw(resources, asset, upright.file.path, width_px, kind)
     return await resources.storage.get(key, max_bytes=MOST_SIZED_BYTES)
 
 
@@ -84,23 +94,35 @@ async def draw_sizes(resources: Resources, asset: Asset) -> dict[str, Any]:
     gone. Doing it again stores the same again.
     """
     with tempfile.TemporaryDirectory(prefix="fm-media-") as folder:
-        source, target = Path(folder) / "source", Path(folder) / "sized"
-        try:
-            await resources.storage.download(asset.storage_key, source, max_bytes=asset.size_bytes)
-        except ObjectMissing:
-            raise errors.Conflict(type="not_uploaded") from None
-        try:
-            upright = await images.decode(source, asset.content_type, Path(folder))
-        except InvalidInput as refusal:
-            raise errors.Invalid(refusal.reason, type="invalid_file_type") from None
-        picture = upright.file.path
+        upright = await _upright(resources, asset, Path(folder))
+        picture, target = upright.file.path, Path(folder) / "thumbnail"
         await images.in_thread(lambda: images.thumbnail(picture, target, THUMBNAIL_SIDE_PX))
         key = f"{asset.storage_key}-thumbnail.webp"
         await resources.storage.put(key, target, content_type="image/webp")
         for width in WIDTHS_PX:
             for kind in FORMATS:
-                await images.in_thread(partial(images.sized, picture, target, width, kind))
-                await resources.storage.put(
-                    sized_key(asset.storage_key, width, kind), target, content_type=f"image/{kind}"
-                )
+                await _draw(resources, asset, picture, width, kind)
     return {"width": upright.width, "height": upright.height, "thumbnail_key": key}
+
+
+async def _upright(resources: Resources, asset: Asset, folder: Path) -> Image:
+    """The picture itself, decoded into ``folder``."""
+    source = folder / "source"
+    try:
+        await resources.storage.download(asset.storage_key, source, max_bytes=asset.size_bytes)
+    except ObjectMissing:
+        raise errors.Conflict(type="not_uploaded") from None
+    try:
+        return await images.decode(source, asset.content_type, folder)
+    except InvalidInput as refusal:
+        raise errors.Invalid(refusal.reason, type="invalid_file_type") from None
+
+
+async def _draw(
+    resources: Resources, asset: Asset, picture: Path, width_px: int, kind: str
+) -> None:
+    """Store ``picture`` at a width, in a format."""
+    target = picture.with_name(f"{width_px}.{kind}")
+    await images.in_thread(partial(images.sized, picture, target, width_px, kind))
+    key = sized_key(asset.storage_key, width_px, kind)
+    await resources.storage.put(key, target, content_type=f"image/{kind}")

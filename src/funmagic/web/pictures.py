@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ WIDTHS_PX: Final = (320, 640, 1024)
 # Width to height as they are drawn into; a browser keeps the place until the picture is there.
 CARD_PX: Final = (640, 480)
 BANNER_PX: Final = (1024, 768)
+CHOICE_PX: Final = (media.CHOICE_WIDTH_PX, media.CHOICE_WIDTH_PX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ def banner_picture(picture: str | None) -> ShopPicture | None:
     return _built_in(f"banners/{picture}")
 
 
+def choice_picture(picture: UUID | None) -> ShopPicture | None:
+    """What shows one of a step's choices: small wherever it stands."""
+    return _uploaded(picture, *CHOICE_PX, (media.CHOICE_WIDTH_PX,)) if picture else None
+
+
 def demo_for(implementation: str) -> tuple[ShopPicture, ShopPicture] | None:
     """What a tool makes of an example: before and after."""
     before = _built_in(f"demo/{implementation}-before")
@@ -59,15 +66,15 @@ def demo_for(implementation: str) -> tuple[ShopPicture, ShopPicture] | None:
     return (before, after) if before and after else None
 
 
-def _uploaded(asset_id: UUID | str, width: int, height: int) -> ShopPicture:
+def _uploaded(
+    asset_id: UUID | str, width: int, height: int, widths_px: Sequence[int] = media.WIDTHS_PX
+) -> ShopPicture:
     """A picture that an admin uploaded."""
-    widest = max(media.WIDTHS_PX)
+    widest = max(widths_px)
     sources = tuple(
         Source(
             f"image/{kind}",
-            ", ".join(
-                f"{media.sized_url(asset_id, each, kind)} {each}w" for each in media.WIDTHS_PX
-            ),
+            ", ".join(f"{media.sized_url(asset_id, each, kind)} {each}w" for each in widths_px),
         )
         for kind in media.FORMATS
     )

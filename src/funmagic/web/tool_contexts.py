@@ -32,11 +32,19 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One thing to choose; ``picture_url`` shows it."""
+    """One thing to choose; ``picture`` shows it."""
 
     value: str
     label: str
-    picture_url: str | None = None
+    picture: ShopPicture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a run was started with; ``picture_url`` shows it."""
+
+    label: str
+    picture_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ class Shown:
     action_price_credits: int
     before: Picture | None
     made: tuple[Made, ...]
-    chosen: tuple[Option, ...]
+    chosen: tuple[Chosen, ...]
     percent: int | None
     elapsed_s: int
     error: str

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from funmagic.assets.media import media_url
 from funmagic.assets.service import ROUTES
 from funmagic.assets.views import AssetView
 from funmagic.catalog.service import ToolRow
@@ -18,7 +17,9 @@ from funmagic.tasks.models import Task
 from funmagic.tasks.views import TaskRow, TaskView, step_of
 from funmagic.toolkit.contract import Capability, Step
 from funmagic.toolkit.schema import FormField, choices_of, form_of
+from funmagic.web.pictures import choice_picture
 from funmagic.web.tool_contexts import (
+    Chosen,
     Control,
     Made,
     Mark,
@@ -173,7 +174,7 @@ def _options(draw: Drawing, step: Step, field: FormField) -> tuple[Option, ...]:
         return ()
     settings = step.settings_model.model_validate(draw.tool.step(step.id).settings)
     return tuple(
-        Option(choice.slug, draw.words(choice.name), media_url(choice.image))
+        Option(choice.slug, draw.words(choice.name), choice_picture(choice.image))
         for choice in choices_of(settings, field)
     )
 
@@ -239,12 +240,12 @@ def _before(task: TaskView, step: Step | None) -> str | None:
     return None
 
 
-def _chosen(task: TaskView, step: Step | None) -> tuple[Option, ...]:
+def _chosen(task: TaskView, step: Step | None) -> tuple[Chosen, ...]:
     picks = (
         [field.name for field in form_of(step.input_model) if field.kind == "pick"] if step else []
     )
     found = (task.input.get(name) for name in picks)
-    return tuple(Option(pick["slug"], pick["name"], pick["imageUrl"]) for pick in found if pick)
+    return tuple(Chosen(pick["name"], pick["imageUrl"]) for pick in found if pick)
 
 
 def _made(asset: AssetView, before_url: str | None) -> Made:
