@@ -11,6 +11,7 @@ from tests.web.crawl import Links
 
 from funmagic.core import errors
 from funmagic.core.db import DatabaseAway
+from funmagic.web import templates
 from funmagic.web.handlers import info
 
 SEARCH = 'action="/en/tools" method="get" role="search"'
@@ -78,6 +79,33 @@ async def test_trouble_is_told_with_a_way_to_try_again(
     assert SEARCH not in answer.text  # it would only meet the same trouble
     ways = Links(f"{site.url}/en/help", answer.text).pages
     assert {f"{site.url}/en/help", f"{site.url}/en/"} <= ways
+
+
+async def test_where_no_page_can_be_drawn_there_is_a_plain_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The frame that breaks a page is the error page's, too."""
+
+    def fail(*_: Any, **__: Any) -> str:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(templates, "translate", fail)
+    async with site.browser() as browser:
+        broken = await browser.get("/de/help")
+        missing = await browser.get("/de/nowhere")
+    assert (broken.status_code, missing.status_code) == (500, 404)
+    for answer, title in (
+        (broken, "Etwas ging kaputt"),
+        (missing, "Seite nicht gefunden"),
+    ):
+        assert f"<h1>{title}</h1>" in answer.text
+        assert 'href="/de/"' in answer.text
+        assert "a secret" not in answer.text
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-request-id"]
+    assert "'page failed'" in caplog.text
+    assert "'error page failed'" in caplog.text
 
 
 def _methods(answer: httpx.Response) -> set[str]:
