@@ -31,8 +31,8 @@ PEER = Path(__file__).parent / "peers" / "next"
 BUILT = ROOT / ".funmagic" / "bench"  # git-ignored
 PATH = "/en/tools"
 CLIENTS = 64
-ROUND_S = 2.0
-ROUNDS = 5
+ROUND_S = 1.0
+ROUNDS = 12
 DRAWN = 40
 PATIENCE_S = 60
 BUILD_PATIENCE_S = 900
@@ -80,7 +80,7 @@ def _speeds(reached: Mapping[str, Figures], alone: Mapping[str, Mapping[str, flo
             name,
             f"{figures.median:,.0f}",
             figures.spread(),
-            f"{reached[OURS].median / figures.median:.2f}",
+            f"{reached[OURS].times(figures):.2f}",
             f"{alone[name]['p50_s'] * 1000:.2f}",
             f"{alone[name]['size_bytes']:,.0f}",
         ]

@@ -67,6 +67,7 @@ async def test_what_is_kept_is_what_the_database_says(
         assert {kind.name for kind in (await process.kinds()).value}
         await process.board()
         await process.featured()
+    await cache.edition.settle()
     assert await resources.redis.exists("tool:slug:figme", "tools:active:newest:")
 
 
@@ -78,6 +79,7 @@ async def test_nobody_fills_valkey_with_what_is_not_there(
         await cache.tool("invented")
     assert not (await cache.page(CatalogQuery(type="invented"))).value.cards
     await cache.page(CatalogQuery(q="photo"))
+    await cache.edition.settle()
     assert set(await resources.redis.keys("tool*")) - before == {"tools:kinds"}
 
 

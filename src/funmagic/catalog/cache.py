@@ -5,6 +5,7 @@ Of a person nothing is in here. What a copy is and when it is good: :mod:`funmag
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -75,11 +76,15 @@ class CatalogCache:
     async def front(self, sort: Sort) -> Cached[Front]:
         """The first page of an order with the kinds there are, read at once."""
 
-        async def read(reader: Reader) -> Front:
-            kinds = await shelf.kinds(reader)
-            return Front(kinds, await shelf.page(reader, CatalogQuery(sort=sort)))
+        async def read() -> Front:
+            first = CatalogQuery(sort=sort)
+            return Front(
+                *await asyncio.gather(
+                    self._read(shelf.kinds), self._read(lambda reader: shelf.page(reader, first))
+                )
+            )
 
-        return await self._kept(f"tools:front:{sort}", Front, read)
+        return await self._copies.of(f"tools:front:{sort}", Front, read)
 
     async def featured(self, limit: int = 8) -> Cached[tuple[Card, ...]]:
         """The tools the operator puts in front."""
@@ -124,11 +129,11 @@ class CatalogCache:
     async def _kept(
         self, key: str, kind: type[T], read: Callable[[Reader], Awaitable[T]]
     ) -> Cached[T]:
-        async def reading() -> T:
-            async with self._db.reading() as reader:
-                return await read(reader)
+        return await self._copies.of(key, kind, lambda: self._read(read))
 
-        return await self._copies.of(key, kind, reading)
+    async def _read(self, read: Callable[[Reader], Awaitable[T]]) -> T:
+        async with self._db.reading() as reader:
+            return await read(reader)
 
 
 def _plain(value: Any) -> Any:

@@ -146,6 +146,7 @@ class Edition:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._line = _Line(redis)
+        self._storing: set[asyncio.Task[bool]] = set()
         self._together = Together()
         self._away_until = 0.0
         self._is_doubtful = False
@@ -167,9 +168,15 @@ class Edition:
         arguments = (token, new_token(), "1" if anyway else "0")
         return await self._tell(PUT_OUT, 2, EDITION, WRITERS, *arguments)
 
-    async def store(self, edition: str, key: str, copy: bytes) -> bool:
-        """Keep a copy if ``edition`` still is the one; whether it is kept."""
-        return await self._tell(STORE, 2, EDITION, key, edition, copy, KEPT_S)
+    def store(self, edition: str, key: str, copy: bytes) -> None:
+        """Keep a copy if ``edition`` still is the one. Nobody waits for it but :meth:`settle`."""
+        storing = asyncio.create_task(self._tell(STORE, 2, EDITION, key, edition, copy, KEPT_S))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+
+    async def settle(self) -> None:
+        """Wait for copies that are on their way to Valkey, which is for :data:`PATIENCE_S` each."""
+        await asyncio.gather(*self._storing)
 
     async def stored(self, key: str) -> bytes | None:
         """A copy as it is kept; None where there is none, or Valkey is away."""
@@ -340,7 +347,7 @@ class Copies:
         copy = _Copy(value, edition, read_at, until(value))
         self._remember(key, copy)
         if edition is not None:
-            await self._store(key, copy, edition)
+            self._store(key, copy, edition)
         return Cached(value, until=copy.until)
 
     async def _stored(self, key: str, kind: type[T]) -> _Copy[T] | None:
@@ -354,10 +361,10 @@ class Copies:
             return None
         return _Copy(value, stored.edition, stored.read_at, stored.until)
 
-    async def _store(self, key: str, copy: _Copy[Any], edition: str) -> None:
+    def _store(self, key: str, copy: _Copy[Any], edition: str) -> None:
         raw = msgspec.Raw(msgspec.json.encode(copy.value, enc_hook=self._enc_hook))
         stored = _Stored(edition, copy.read_at, copy.until, raw)
-        await self.edition.store(edition, key, msgspec.json.encode(stored))
+        self.edition.store(edition, key, msgspec.json.encode(stored))
 
     def _remember(self, key: str, copy: _Copy[Any]) -> None:
         self._mine[key] = copy

@@ -42,6 +42,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
         edition = Edition(redis)
+        stack.push_async_callback(edition.settle)
         db = Database(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
