@@ -238,8 +238,10 @@ async def test_pages_for_visitors_hold_nothing_of_one(
             answer = await visitor.get(path)
             assert answer.headers["cache-control"].startswith("public")
             assert ada.email in own
+            assert "for new accounts" not in own
             assert ada.email not in answer.text
             assert "data-sign-in" in answer.text
+            assert ("free credits for new accounts" in answer.text) is (path == "/en")
             again = (await signed_in.get(path)).text
             assert ada.email in again
 
