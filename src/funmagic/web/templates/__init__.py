@@ -51,6 +51,8 @@ def environment(settings: Settings) -> Environment:
         ngettext=_numbered,
         href=_href,
         icon=icon,
+        symbol=symbol,
+        drawn_symbol=drawn_symbol,
         draw=icon,  # the same inside macros that have a parameter called icon
         brand_mark=brand_mark,
         static=built.url,
@@ -77,6 +79,21 @@ def icon(name: str, classes: str = "") -> Markup:
         ' fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"'
         ' stroke-linejoin="round" aria-hidden="true" class="{}">{}</svg>'
     ).format(classes, Markup(front_end().icons[name]))  # noqa: S704  # of our own build
+
+
+def symbol(name: str) -> Markup:
+    """An icon's drawing, for a page that has it often: shown wherever :func:`drawn_symbol` is."""
+    return Markup('<symbol id="icon-{}" viewBox="0 0 24 24">{}</symbol>').format(
+        name,
+        Markup(front_end().icons[name]),  # noqa: S704  # of our own build
+    )
+
+
+def drawn_symbol(name: str, classes: str = "") -> Markup:
+    """An inline icon by its symbol, which has to be on the page."""
+    return Markup(
+        '<svg aria-hidden="true" class="drawn-symbol {}"><use href="#icon-{}"/></svg>'
+    ).format(classes, name)
 
 
 def brand_mark(name: str, classes: str = "") -> Markup:
