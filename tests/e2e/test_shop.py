@@ -22,6 +22,12 @@ TIME_IS_UP = """() => document.getAnimations()
   .forEach((each) => each.finish())"""
 RUNNING = """() => document.getAnimations()
   .filter((each) => each.animationName === "slide-time" && each.playState === "running").length"""
+# The address of a picture beside the main banners, when the browser has chosen one.
+SIDE_PICTURE = """() => {
+  const picture = document.querySelector(".side-picture img");
+  picture.scrollIntoView();
+  return picture.currentSrc;
+}"""
 # Whether a card's picture and words are covered by their places, once those have appeared.
 IS_COVERED = """async (card) => {
   await Promise.all(card.getAnimations({ subtree: true }).map((each) => each.finished));
@@ -50,6 +56,9 @@ def test_the_shop_fits_and_is_accessible(
             if (locale, width, path) == ("zh", 1280, "/tools"):
                 pictures.take(visitor.page, "catalog")
             check(visitor.page, f"{locale}{path}, {width} px, {scheme}")
+            if (width, path) == (360, "/"):
+                small = visitor.page.wait_for_function(SIDE_PICTURE)
+                assert "-320-" in small.json_value(), "a phone fetches a picture for a desk"
         if width == 360:
             visitor.page.locator("header details.menu:visible").last.click()
             check(visitor.page, f"{locale}, menu, {width} px, {scheme}")
