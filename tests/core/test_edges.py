@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -147,6 +148,22 @@ def test_secrets_are_struck_out_of_logs(
     line = capsys.readouterr().err
     assert "hunter2" not in line
     assert json.loads(line)["path"] == "/x"
+
+
+async def test_requests_are_logged_a_line_each_in_the_order_of_all_lines(
+    restored_logging: None, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    logs.configure(settings.model_copy(update={"log_format": "json", "log_level": "INFO"}))
+    logs.begin("request-2")
+    for number in (0, 1):
+        logs.answered("GET", f"/{number}", 200, 0.4, f"request-{number}")
+    logs.logger("tests").info("something else")
+    logs.answered("GET", "/2", 200, 0.4, "request-2")
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("path") for line in lines] == ["/0", "/1", None, "/2"]
+    assert [line["request_id"][-1] for line in lines] == ["0", "1", "2", "2"]
+    assert lines[3].keys() >= {"method", "status", "duration_ms", "event", "level", "timestamp"}
 
 
 @pytest.mark.parametrize(
