@@ -21,18 +21,30 @@ TABLE = text("CREATE TABLE sheep (id int)")
 )
 async def test_a_server_that_cannot_be_reached_is_away(url: str) -> None:
     db = Database(url)
-    with pytest.raises(DatabaseAway):
-        async with db.transaction():
-            pass
+    for opened in (db.transaction, db.reading):
+        with pytest.raises(DatabaseAway):
+            async with opened():
+                pass
     await db.close()
 
 
 async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: Database) -> None:
-    with pytest.raises(DatabaseAway):
-        async with db.transaction() as session:
-            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-    async with db.transaction() as session:
-        assert await session.scalar(text("SELECT 1")) == 1
+    for opened in (db.transaction, db.reading):
+        with pytest.raises(DatabaseAway):
+            async with opened() as reader:
+                await reader.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        async with opened() as reader:
+            assert await reader.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_connection_given_up_in_the_middle_goes_back(db: Database) -> None:
+    for opened in (db.transaction, db.reading):
+        for _ in range(2 * db.engine.pool.size()):  # type: ignore[attr-defined]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02), opened() as reader:
+                    await reader.execute(text("SELECT pg_sleep(5)"))
+        async with opened() as reader:
+            assert await reader.scalar(text("SELECT 1")) == 1
 
 
 async def test_a_lock_that_takes_too_long_is_an_outage(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -137,7 +138,7 @@ class Database:
                 raise DatabaseAway(str(error.orig)) from error
             raise
         finally:
-            await connection.close()
+            await asyncio.shield(connection.close())  # also where who reads is given up
 
     @asynccontextmanager
     async def _in_transaction(self, session: AsyncSession) -> AsyncIterator[None]:
