@@ -28,6 +28,21 @@ SIDE_PICTURE = """() => {
   picture.scrollIntoView();
   return picture.currentSrc;
 }"""
+# Whether the arrow of a link follows its last word wherever its words wrap.
+FOLLOWS = """(link) => {
+  const arrow = link.querySelector("svg");
+  const words = document.createRange();
+  words.selectNodeContents(link);
+  words.setEndBefore(arrow);
+  for (let width = link.offsetWidth; width > 20; width -= 2) {
+    link.style.width = `${width}px`;
+    const last = [...words.getClientRects()].filter((each) => each.width > 0).at(-1);
+    const { left, top, bottom } = arrow.getBoundingClientRect();
+    const isBeside = left >= last.right && left < last.right + 8;
+    if (!isBeside || top >= last.bottom || bottom <= last.top) return false;
+  }
+  return true;
+}"""
 # Whether a card's picture and words are covered by their places, once those have appeared.
 IS_COVERED = """async (card) => {
   await Promise.all(card.getAnimations({ subtree: true }).map((each) => each.finished));
@@ -169,6 +184,7 @@ def test_banners_move_on_until_somebody_takes_them_in_hand(visitor: Visitor) -> 
     expect(stop).to_have_attribute("aria-label", "Let the slides move")
     stop.click()
     expect(carousel).to_have_attribute("data-moving", "")
+    assert all(link.evaluate(FOLLOWS) for link in page.locator(".side-link").all())
     page.locator("[data-dot]").first.click()
     expect(carousel).not_to_have_attribute("data-moving", "")
     expect(page.locator("[data-dot]").first).to_have_attribute("aria-current", "true")
