@@ -21,6 +21,14 @@ STYLE = "[data-control=style]"
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 
 
+# The names of choices that have a word wider than their place, where it would be broken.
+TOO_WIDE = """() => [...document.querySelectorAll(".pick-name")].filter((name) => {
+  name.style.overflowWrap = "normal";
+  name.style.hyphens = "manual";
+  return name.scrollWidth > name.clientWidth;
+}).map((name) => name.textContent)"""
+
+
 async def choose_photo(page: Page) -> None:
     await page.set_input_files("image-picker input[type=file]", PHOTOS / "coffee.jpg")
     await expect(page.locator("[data-ref=submit]")).to_be_visible()
@@ -33,6 +41,11 @@ async def at_stage(page: Page, stage: str) -> None:
 async def test_photo_and_choice_are_kept_while_signing_in_then_run_stopped_and_run_again(
     page: Page, sign_in: SignIn, make_user: MakeUser
 ) -> None:
+    await page.goto(PAGE.replace("/en/", "/de/"))
+    await expect(page.locator(".pick-name", has_text="Impressionismus")).to_be_visible()
+    for width in (360, 768, 1024, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await page.evaluate(TOO_WIDE) == [], f"{width} px"
     await page.goto(PAGE)
     await choose_photo(page)
     await page.click("[data-ref=submit]")
