@@ -3,6 +3,7 @@
 export {};
 
 const root = document.documentElement;
+root.dataset["scripted"] = ""; // what does nothing without scripts may be seen
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 function kept(name: string): string | null {

@@ -159,6 +159,13 @@ def test_without_scripts_the_shop_is_browsed_by_links_and_a_form(make_visitor: M
     name = title.inner_text()
     title.click()
     expect(page.locator("h1")).to_have_text(name)
+    # What does nothing without scripts is not there, and the tool says what it needs.
+    expect(page.locator("noscript .notice")).to_be_visible()
+    for control in ("[data-act=submit]", "[data-act=other]", ".dropzone", "[type=range]"):
+        expect(page.locator(f"main {control}:visible")).to_have_count(0)
+    page.locator("details.menu:visible").last.click()
+    expect(page.get_by_role("link", name="Help").first).to_be_visible()
+    expect(page.locator("[data-set-theme]:visible")).to_have_count(0)
 
 
 def test_banners_move_on_until_somebody_takes_them_in_hand(visitor: Visitor) -> None:
