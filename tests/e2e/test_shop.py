@@ -127,8 +127,16 @@ def test_the_keyboard_alone_browses_filters_sorts_and_searches(visitor: Visitor)
     page.wait_for_url("**/tools?q=backgruond&sort=newest")
     expect(page.locator("#find")).to_be_focused()
     assert "q=backgruond" in str(page.locator("header a[hreflang=de]").get_attribute("href"))
-    page.go_back()
+    page.keyboard.type("s")
+    page.wait_for_url("**/tools?q=backgruonds&sort=newest")
+    page.keyboard.press("Enter")
+    expect(results).to_have_attribute("aria-busy", "false")
+    page.go_back()  # over all that was typed, to what was there before
+    page.wait_for_url("**/tools?sort=newest")
     expect(page.locator("#find")).to_have_value("")
+    expect(page.locator("#sort-newest")).to_have_attribute("aria-current", "true")
+    page.go_back()
+    page.wait_for_url("**/tools")
     expect(page.locator("#kind-all")).to_have_attribute("aria-current", "true")
     assert not loads, "the parts of the page are swapped, nothing is loaded whole"
 

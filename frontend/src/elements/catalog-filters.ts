@@ -8,22 +8,29 @@ export class CatalogFilters extends HTMLElement {
   #asking: AbortController | undefined;
   #typing = 0;
   #path = location.pathname + location.search; // of what is shown
+  #isTyped = false; // whether that came by typing, which may go on: one entry of the history for all of it
 
   connectedCallback(): void {
     this.addEventListener("click", (event) => this.#onClick(event));
     const form = this.querySelector("form");
     form?.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#go(addressOf(form), "push");
+      void this.#search(form, false);
     });
     form?.addEventListener("input", () => {
       clearTimeout(this.#typing);
-      this.#typing = window.setTimeout(() => void this.#go(addressOf(form), "replace"), PAUSE_MS);
+      this.#typing = window.setTimeout(() => void this.#search(form, true), PAUSE_MS);
     });
     addEventListener("popstate", () => {
       const path = location.pathname + location.search;
       if (path !== this.#path) void this.#go(path, "none"); // else only a place on this page
     });
+  }
+
+  async #search(form: HTMLFormElement, isTyping: boolean): Promise<void> {
+    const [path, wasTyped] = [this.#path, this.#isTyped];
+    const isShown = await this.#go(addressOf(form), wasTyped ? "replace" : "push");
+    if (isShown) this.#isTyped = isTyping && (wasTyped || this.#path !== path);
   }
 
   #onClick(event: MouseEvent): void {
@@ -33,26 +40,31 @@ export class CatalogFilters extends HTMLElement {
     void this.#go(link.href, "push", link.dataset["swap"] === "page");
   }
 
-  async #go(address: string, history_: "push" | "replace" | "none", isPage = false): Promise<void> {
+  // Shows what is at the address; whether it does.
+  async #go(address: string, history_: "push" | "replace" | "none", isPage = false): Promise<boolean> {
     clearTimeout(this.#typing);
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
     this.#wait(true);
     const fresh = await fetched(address, asking.signal);
-    if (asking.signal.aborted) return;
+    if (asking.signal.aborted) return false;
     if (!fresh) {
       this.#wait(false); // for who comes back to this page
       location.assign(address); // the browser says better than we do what is wrong
-      return;
+      return false;
     }
-    if (history_ === "push") history.pushState(null, "", address);
-    else if (history_ === "replace") history.replaceState(history.state, "", address);
-    this.#path = location.pathname + location.search;
+    const { pathname, search } = new URL(address, location.href);
+    const isOther = pathname + search !== this.#path;
+    if (history_ === "push" && isOther) history.pushState(null, "", address);
+    else if (history_ === "replace" && isOther) history.replaceState(history.state, "", address);
+    this.#path = pathname + search;
+    this.#isTyped = false;
     this.#take(fresh, history_ === "none");
     if (isPage) {
       document.getElementById("catalog-title")?.focus({ preventScroll: true });
       this.scrollIntoView({ block: "start" });
     }
+    return true;
   }
 
   #wait(isOn: boolean): void {
