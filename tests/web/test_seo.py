@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from sqlalchemy import text
 from tests.conftest import MakeUser, Site
 from tests.web.crawl import Links
@@ -52,7 +54,10 @@ async def test_each_public_page_has_one_address_in_each_language(
             assert len(found.meta["og:locale"]) == 1
             assert len(found.meta["og:locale:alternate"]) == len(LOCALES) - 1
             assert found.meta["twitter:card"] == ["summary_large_image"]
-            assert (await browser.get(found.meta["og:image"][0])).status_code == 200
+            shared = Image.open(io.BytesIO((await browser.get(found.meta["og:image"][0])).content))
+            assert found.meta["og:image:width"] == [str(shared.width)]
+            assert found.meta["og:image:height"] == [str(shared.height)]
+            assert found.meta["og:image:alt"][0]
             assert (await browser.get(f"{site.url}{rest}")).status_code == 302
     async with site.browser(await make_user()) as browser:
         for path in ("/en/nowhere", "/en/tools/nothing", "/en/profile", "/en/credits"):

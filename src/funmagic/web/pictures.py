@@ -30,12 +30,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ShopPicture:
-    """A picture with its size in pixels; ``url`` is for browsers that take none of ``sources``."""
+    """A picture with its size in pixels; ``url`` is for browsers that take none of ``sources``.
+
+    ``is_fitted`` where the size is that of its place, and the file itself may have another.
+    """
 
     url: str
     width: int
     height: int
     sources: tuple[Source, ...] = ()
+    is_fitted: bool = False
 
 
 def picture_for(implementation: str, thumbnail: str | None) -> ShopPicture | None:
@@ -78,7 +82,8 @@ def _uploaded(
         )
         for kind in media.FORMATS
     )
-    return ShopPicture(media.sized_url(asset_id, widest, "webp"), width, height, sources)
+    url = media.sized_url(asset_id, widest, "webp")
+    return ShopPicture(url, width, height, sources, is_fitted=True)
 
 
 @cache
