@@ -14,7 +14,7 @@ from operator import add
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_, select, tuple_
 
 from funmagic.catalog.models import Tool, ToolType
 from funmagic.core.db import Reader
@@ -62,8 +62,8 @@ async def find(
 ) -> tuple[Rows, str | None]:
     """At most ``limit`` rows of ``offered`` and the cursor of what follows, None at the end.
 
-    A cursor belongs to its sort, and to a search or to none. Words are looked for in a transaction.
-    Raises :class:`Invalid`.
+    A cursor belongs to its sort, and to a search or to none. Words are looked for in a
+    transaction. Raises :class:`Invalid`.
     """
     if sort not in SORTED_BY:
         raise Invalid(fields={"sort": UNKNOWN_SORT})
@@ -127,9 +127,14 @@ async def _search(
 
 
 async def _walk(s: Reader, tools: Select[Any], sort: str, place: Place | None, most: int) -> Rows:
-    """The next tools in their order: read off an index, however many came before."""
+    """The next tools in their order: read off an index, however many came before.
+
+    The place stands in sub-selects to hide it from the planner. Of one place it may believe that
+    next to nothing follows it, as where many tools are sorted by the same, and then sorts all that.
+    """
     if place is not None:
-        tools = tools.where(tuple_(SORTED_BY[sort], Tool.id) < tuple_(*place))
+        hidden = [select(literal(each)).scalar_subquery() for each in place]
+        tools = tools.where(tuple_(SORTED_BY[sort], Tool.id) < tuple_(*hidden))
     rows: Rows = (await s.execute(_ordered(tools, sort).limit(most))).all()
     return rows
 
