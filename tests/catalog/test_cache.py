@@ -25,6 +25,8 @@ from funmagic.jobs.queue import Consumer
 RACES = 40  # a thousand are run without a database: tests/core/test_cache.py
 AT_ONCE = 4  # readers of each race
 PATIENCE_S = 20
+ACTIVE = "tools:active:popular:"
+NEWER = '"implementation":"of-tomorrow"'
 RENAME = text("UPDATE tools SET title = :title, updated_at = now() WHERE slug = 'figme'")
 
 
@@ -162,6 +164,7 @@ async def test_an_outage_shows_what_was_shown_before_or_says_that_it_is_one(
 ) -> None:
     """It is no empty list, for a process that has seen the tools as little as for any other."""
     seen = (await cache.page(CatalogQuery())).value
+    await cache.edition.settle()
     await resources.edition.withdraw("writer")
     await resources.edition.put_out("writer")
     async with no_database():
@@ -175,6 +178,22 @@ async def test_an_outage_shows_what_was_shown_before_or_says_that_it_is_one(
     assert (await elsewhere.featured()).value
     shown = await elsewhere.page(CatalogQuery())
     assert (shown.value, shown.stale_since) == (seen, None)
+
+
+async def test_another_releases_tools_are_not_shown_by_this_one(
+    resources: Resources, cache: CatalogCache, elsewhere: CatalogCache
+) -> None:
+    """Which has kept them while both are at work."""
+    seen = (await cache.page(CatalogQuery())).value
+    await cache.shown("figme")
+    await cache.edition.settle()
+    for key, new in (("tool:slug:figme", "tool:slug:newer"), (ACTIVE, ACTIVE)):
+        kept = str(await resources.redis.get(key))
+        await resources.redis.set(new, kept.replace('"implementation":"figme"', NEWER))
+    assert NEWER in str(await resources.redis.get(ACTIVE))
+    assert (await elsewhere.page(CatalogQuery())).value == seen
+    with pytest.raises(NotFound):
+        await elsewhere.shown("newer")
 
 
 async def carried_out(resources: Resources) -> None:

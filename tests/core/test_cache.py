@@ -62,8 +62,10 @@ async def redis(settings: Settings) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def edition(redis: Redis) -> Edition:
-    return Edition(redis)
+async def edition(redis: Redis) -> AsyncIterator[Edition]:
+    edition = Edition(redis)
+    yield edition
+    await edition.settle()
 
 
 @pytest.fixture
@@ -129,8 +131,8 @@ async def test_a_copy_is_read_once_for_all_processes(
 ) -> None:
     elsewhere = Copies(Edition(edition._redis))
     answers = [copies.of("key", int, source.read) for _ in range(5)]
-    assert set(await asyncio.gather(*answers)) == {Cached(1)}
-    assert await elsewhere.of("key", int, source.read) == Cached(1)
+    assert {each.value for each in await asyncio.gather(*answers)} == {1}
+    assert (await elsewhere.of("key", int, source.read)).value == 1
     assert source.reads == 1
 
 
@@ -231,7 +233,7 @@ async def test_a_copy_is_read_anew_after_five_minutes(
     later = now() + timedelta(seconds=301)
     monkeypatch.setattr(cache, "now", lambda: later)
     source.value = 2  # as a count does that is no change of the catalog
-    assert await copies.of("key", int, source.read) == Cached(2)
+    assert (await copies.of("key", int, source.read)).value == 2
 
 
 @pytest.mark.hazard("S12")
@@ -241,7 +243,7 @@ async def test_an_outage_is_neither_an_answer_nor_kept(copies: Copies, source: S
         with pytest.raises(DatabaseAway):
             await copies.of("key", int, source.read)
     source.error = None
-    assert await copies.of("key", int, source.read) == Cached(1)
+    assert (await copies.of("key", int, source.read)).value == 1
 
 
 @pytest.mark.hazard("S12")
@@ -260,7 +262,7 @@ async def test_an_outage_shows_the_last_copy_marked_and_does_not_renew_it(
             assert shown.stale_since is not None
             assert before <= shown.stale_since <= now()
     source.error = None
-    assert await copies.of("key", int, source.read) == Cached(2)
+    assert (await copies.of("key", int, source.read)).value == 2
 
 
 async def test_what_is_not_there_any_more_has_no_last_copy(
@@ -278,9 +280,9 @@ async def test_what_is_not_there_any_more_has_no_last_copy(
 
 async def test_without_valkey_everything_is_read(cut_off: Edition, source: Source) -> None:
     copies = Copies(cut_off)
-    assert await copies.of("key", int, source.read) == Cached(1)
+    assert (await copies.of("key", int, source.read)).value == 1
     source.value = 2
-    assert await copies.of("key", int, source.read) == Cached(2)
+    assert (await copies.of("key", int, source.read)).value == 2
     source.error = DatabaseAway("away")
     assert (await copies.of("key", int, source.read)).value == 2
 
@@ -295,7 +297,46 @@ async def test_a_change_that_valkey_was_not_told_of_is_seen_when_it_is_back(
     assert not await cut_off.put_out("writer")
     cut_off._redis, cut_off._line, cut_off._away_until = edition._redis, edition._line, 0.0
     assert await cut_off.current() is not None
-    assert await copies.of("key", int, source.read) == Cached(2)
+    assert (await copies.of("key", int, source.read)).value == 2
+
+
+async def test_a_copy_says_when_it_ends(copies: Copies, source: Source) -> None:
+    """However late somebody is given it: what is made of it ends with it."""
+    first = await copies.of("key", int, source.read)
+    assert first.until is not None
+    assert first.until <= now() + cache.FRESH
+    assert (await copies.of("key", int, source.read)).until == first.until
+    assert (await Copies(copies.edition).of("key", int, source.read)).until == first.until
+
+
+async def test_what_goes_wrong_while_the_edition_is_asked_for_is_not_forgotten(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that could not be told of while the question was under way, which was answered."""
+    old, edition_there = await edition.current(), edition._line.edition
+
+    async def meanwhile() -> str | None:
+        found = await edition_there()
+        edition._note_away(TimeoutError())
+        return found
+
+    monkeypatch.setattr(edition._line, "edition", meanwhile)
+    await edition.current()
+    monkeypatch.undo()
+    edition._away_until = 0.0
+    assert await edition.current() != old
+
+
+async def test_a_run_that_is_ended_leaves_nobody_waiting() -> None:
+    together, source = Together(), Source()
+    source.slow.clear()
+    early = together.run("key", source.read)
+    await source.began.wait()
+    late = together.run("key", source.read)
+    for running in list(together._running):
+        running.cancel()
+    ended = await asyncio.wait_for(asyncio.gather(early, late, return_exceptions=True), 5)
+    assert [type(each) for each in ended] == [asyncio.CancelledError] * 2
 
 
 async def test_a_line_that_was_closed_is_opened_again(edition: Edition) -> None:
@@ -326,7 +367,7 @@ async def test_another_releases_copy_is_read_anew(
         return "of another kind"
 
     await copies.of("key", str, words)
-    assert await Copies(edition).of("key", int, source.read) == Cached(1)
+    assert (await Copies(edition).of("key", int, source.read)).value == 1
 
 
 async def test_copies_have_a_limit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -164,6 +165,20 @@ async def test_requests_are_logged_a_line_each_in_the_order_of_all_lines(
     assert [line.get("path") for line in lines] == ["/0", "/1", None, "/2"]
     assert [line["request_id"][-1] for line in lines] == ["0", "1", "2", "2"]
     assert lines[3].keys() >= {"method", "status", "duration_ms", "event", "level", "timestamp"}
+
+
+async def test_a_log_that_cannot_be_written_stops_nobody(
+    restored_logging: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Full())
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logs.configure(settings.model_copy(update={"log_format": "json", "log_level": "INFO"}))
+    logs.answered("GET", "/0", 200, 0.4, "request-0")
+    logs.logger("tests").error("a page failed")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from funmagic.assets import service as assets
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing
 from funmagic.tasks import media
+from funmagic.toolkit import images
 from funmagic.web.pictures import picture_for
 
 
@@ -79,7 +81,11 @@ async def test_anybody_sees_a_small_webp_or_the_whole_picture(
 
 @pytest.mark.hazard("P5")
 async def test_a_shop_window_gets_it_at_the_width_of_its_place(
-    site: Site, root: httpx.AsyncClient, resources: Resources, astronaut: bytes
+    site: Site,
+    root: httpx.AsyncClient,
+    resources: Resources,
+    astronaut: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asset_id, _ = await bring(root, photo(astronaut, 2400))
     async with site.browser() as anybody:
@@ -98,6 +104,17 @@ async def test_a_shop_window_gets_it_at_the_width_of_its_place(
         # a picture from before it was drawn at widths
         drawn = f"{await key_of(resources, asset_id)}-320.avif"
         await resources.storage.delete(drawn)
+        decoded: list[object] = []
+        decode = images.decode
+
+        async def counted(*arguments: Any) -> Any:
+            decoded.append(arguments)
+            return await decode(*arguments)
+
+        monkeypatch.setattr(images, "decode", counted)
+        at_once = [anybody.get(f"/media/{asset_id}/320.avif") for _ in range(8)]
+        assert {each.status_code for each in await asyncio.gather(*at_once)} == {200}
+        assert len(decoded) == 1
         answer = await anybody.get(f"/media/{asset_id}/320.avif")
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert (await resources.storage.head(drawn)).size_bytes == len(answer.content)

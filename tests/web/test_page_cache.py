@@ -17,8 +17,9 @@ from sqlalchemy import text
 from tests.conftest import Absence, MakeUser, Site
 
 from funmagic.catalog.cache import bump
+from funmagic.core import log as logs
 from funmagic.core.resources import Resources
-from funmagic.web import page_cache
+from funmagic.web import page_cache, templates
 from funmagic.web.page_cache import PageCache
 
 CATALOG = "/en/tools"
@@ -169,10 +170,13 @@ async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
     """First drawn of what is kept of the catalog; then, where nothing of it is, the page itself."""
     seen = (await visitor.get(CATALOG)).text
     assert SHOWN_NOTICE not in seen
+    assert "x-stale-since" not in (await visitor.get("/api/tools")).headers
     await site.resources.edition.withdraw("writer")
     await site.resources.edition.put_out("writer")
     await site.resources.redis.flushall()
     async with no_database():
+        listed = await visitor.get("/api/tools")
+        assert datetime.fromisoformat(listed.headers["x-stale-since"]).tzinfo is not None
         for _ in range(3):
             page = await visitor.get(CATALOG)
             application.state["catalog"]._copies._mine.clear()
@@ -188,6 +192,41 @@ async def test_an_outage_shows_the_last_page_marked_or_an_error_page(
     page = await visitor.get(CATALOG)
     assert (page.text, page.headers.get("x-stale-since")) == (seen, None)
     assert (await visitor.get("/en")).status_code == 200
+
+
+async def test_a_page_drawn_for_several_is_logged_by_the_id_of_one_who_waits(
+    site: Site, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, str | None]] = []
+    ask = PageCache._ask
+
+    async def noted(layer: PageCache, scope: Any, *arguments: Any) -> Any:
+        own = next(value for name, value in scope["headers"] if name == b"x-request-id")
+        drawn.append((own.decode(), logs.request_id()))
+        return await ask(layer, scope, *arguments)
+
+    await visitor.get(CATALOG)
+    monkeypatch.setattr(PageCache, "_ask", noted)
+    for number in range(3):
+        await rename(site.resources, f"Edit {number}")
+        asked = [
+            visitor.get(CATALOG, headers={"X-Request-Id": f"request-{number}-{each}"})
+            for each in range(4)
+        ]
+        await asyncio.gather(*asked)
+    assert len(drawn) >= 3
+    assert all(own == written for own, written in drawn), drawn
+
+
+async def test_what_anybody_can_make_up_is_kept_in_no_part_of_a_page(
+    visitor: httpx.AsyncClient,
+) -> None:
+    """A part holds its page's address for each language, so a few long ones would be a lot."""
+    await visitor.get(CATALOG)
+    before = set(templates._parts)
+    for path in (f"{CATALOG}?q={'x' * 250}", f"/en/{'x' * 90}", f"/en/tools/{'x' * 90}"):
+        await visitor.get(path)
+    assert set(templates._parts) == before
 
 
 async def test_each_takes_the_shortest_form_it_understands(visitor: httpx.AsyncClient) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.assets.models import Asset
 from funmagic.core import errors
+from funmagic.core.cache import Together
 from funmagic.core.resources import Resources
 from funmagic.core.storage import ObjectMissing
 from funmagic.toolkit import images
@@ -32,6 +33,8 @@ WIDTHS_PX: Final = (320, 640, 1280)
 CHOICE_WIDTH_PX: Final = 320
 FORMATS: Final = ("avif", "webp")
 MOST_SIZED_BYTES: Final = 4 << 20
+
+_reading = Together()
 
 REFER = text("""
     UPDATE assets SET saved_at = clock_timestamp()
@@ -73,10 +76,15 @@ def sized_keys(storage_key: str) -> list[str]:
 
 
 async def read_sized(resources: Resources, asset: Asset, width_px: int, kind: str) -> bytes:
-    """A picture at a width; drawn now where it was not when it came.
+    """A picture at a width; drawn now where it was not when it came, once for all who ask.
 
     Raises what :func:`draw_sizes` does.
     """
+    key = sized_key(asset.storage_key, width_px, kind)
+    return await _reading.run(key, partial(_read_or_drawn, resources, asset, width_px, kind))
+
+
+async def _read_or_drawn(resources: Resources, asset: Asset, width_px: int, kind: str) -> bytes:
     key = sized_key(asset.storage_key, width_px, kind)
     with suppress(ObjectMissing):
         return await resources.storage.get(key, max_bytes=MOST_SIZED_BYTES)

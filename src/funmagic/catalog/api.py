@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Request, Router, delete, get, put
+from litestar import Request, Response, Router, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
@@ -126,17 +126,23 @@ async def list_tools(
     locale: FromQuery[str | None] = None,
     limit: FromQuery[int] = PAGE_SIZE,
     cursor: FromQuery[str | None] = None,
-) -> Page[ToolCard]:
+) -> Response[Page[ToolCard]]:
     """Tools on offer. ``type`` is the name of a kind of tool; ``q`` is looked for in every
-    language; ``locale`` is the language of the answer."""
-    kinds = (await catalog_cache.kinds()).value
-    if type is not None and all(kind.name != type for kind in kinds):
+    language; ``locale`` is the language of the answer.
+
+    ``X-Stale-Since`` is when they were read, where the database cannot be asked now."""
+    kinds = await catalog_cache.kinds()
+    if type is not None and all(kind.name != type for kind in kinds.value):
         raise Invalid(fields={"type": UNKNOWN_TYPE})
     query = CatalogQuery(type=type, sort=sort, q=q, cursor=cursor, limit=limit)
-    found = (await catalog_cache.page(query)).value
+    found = await catalog_cache.page(query)
     spoken = _locale(request, locale)
-    items = [_card(card, spoken) for card in found.cards]
-    return Page[ToolCard](items=items, next_cursor=found.next_cursor)
+    items = [_card(card, spoken) for card in found.value.cards]
+    ages = [copy.stale_since for copy in (kinds, found) if copy.stale_since is not None]
+    headers = {"X-Stale-Since": min(ages).isoformat()} if ages else {}
+    return Response(
+        Page[ToolCard](items=items, next_cursor=found.value.next_cursor), headers=headers
+    )
 
 
 @get("/tools/{slug:str}", opt={"scope": None})

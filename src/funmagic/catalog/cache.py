@@ -14,7 +14,7 @@ from msgspec import Struct
 from funmagic.catalog import service, shelf
 from funmagic.catalog.config import ToolConfig, parse
 from funmagic.catalog.service import ToolRow
-from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page, Rating, Sort
+from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page, Rating, Sort, check_known
 from funmagic.content import service as content
 from funmagic.content.service import Board
 from funmagic.core.cache import Cached, Copies, Together
@@ -34,6 +34,9 @@ class Shown(Struct, frozen=True):
     tool: ToolRow
     rating: Rating
     related: tuple[Card, ...]
+
+    def __post_init__(self) -> None:
+        check_known(self.tool.implementation)
 
 
 class Front(Struct, frozen=True):

@@ -56,6 +56,9 @@ class Card(Struct, frozen=True):
     is_featured: bool
     created_at: datetime
 
+    def __post_init__(self) -> None:
+        check_known(self.implementation)
+
     @property
     def price_credits(self) -> int:
         """What the first step costs."""
@@ -216,6 +219,12 @@ def cards(rows: Sequence[Any]) -> tuple[Card, ...]:
         for row, prices in made
         if prices
     )
+
+
+def check_known(implementation: str) -> None:
+    """Raises ValueError for a tool of another release, whose copies this one may come upon."""
+    if not discovery.is_known(implementation):
+        raise ValueError(f"no such plug-in: {implementation}")
 
 
 def _is_known() -> ColumnElement[bool]:

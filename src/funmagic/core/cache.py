@@ -81,7 +81,7 @@ STORE: Final = """
 class Cached(Generic[T]):
     """A value; ``stale_since`` is when it was read, where the database could not be asked now.
 
-    ``until`` is when it ends by itself, if it does.
+    ``until`` is when it ends by itself: after :data:`FRESH`, if not before.
     """
 
     value: T
@@ -117,6 +117,7 @@ class Together:
         return answer
 
     async def _run(self, key: Hashable) -> None:
+        waiting: list[_Waiting] = []
         try:
             while waiting := self._waiting[key]:
                 self._waiting[key] = []
@@ -129,8 +130,9 @@ class Together:
                 else:
                     for answer, _ in filter(_is_awaited, waiting):
                         answer.set_result(value)
-        finally:
-            del self._waiting[key]
+        finally:  # nobody is left but where the run itself was ended
+            for answer, _ in filter(_is_awaited, [*waiting, *self._waiting.pop(key)]):
+                answer.cancel()
 
 
 _Waiting = tuple[asyncio.Future[Any], Callable[[], Awaitable[Any]]]
@@ -205,13 +207,13 @@ class Edition:
         except (RedisError, OSError, TimeoutError) as error:
             self._note_away(error)
             return None
-        self._is_doubtful = False
         return None if found == CHANGING else str(found)
 
     async def _issue(self) -> str:
         """A new edition where there is none, and after an outage, when changes may have been made
         that Valkey was never told of."""
         replace = "1" if self._is_doubtful else "0"
+        self._is_doubtful = False  # until something goes wrong again, be it this or meanwhile
         return str(await self._redis.eval(ISSUE, 1, EDITION, new_token(), CHANGING, replace))
 
     async def _tell(self, script: str, *arguments: Any) -> bool:
@@ -263,10 +265,13 @@ class _Copy(Generic[T]):
     read_at: datetime
     until: datetime | None
 
+    @property
+    def ends_at(self) -> datetime:
+        by_itself = self.read_at + FRESH
+        return by_itself if self.until is None else min(self.until, by_itself)
+
     def is_good(self, edition: str | None) -> bool:
-        at = now()
-        is_young = at - self.read_at < FRESH and (self.until is None or at < self.until)
-        return edition is not None and edition == self.edition and is_young
+        return edition is not None and edition == self.edition and now() < self.ends_at
 
 
 class _Stored(msgspec.Struct):
@@ -313,7 +318,7 @@ class Copies:
         mine, edition = self._mine.get(key), await self.edition.current()
         if mine is not None and mine.is_good(edition):
             self._mine.move_to_end(key)
-            return Cached(mine.value, until=mine.until)
+            return Cached(mine.value, until=mine.ends_at)
         return await self._together.run(key, lambda: self._find(key, kind, read, until, edition))
 
     async def _find(
@@ -330,7 +335,7 @@ class Copies:
             copy = await self._stored(key, kind) or copy
         if copy is not None and copy.is_good(edition):
             self._remember(key, copy)
-            return Cached(copy.value, until=copy.until)
+            return Cached(copy.value, until=copy.ends_at)
         read_at = now()
         try:
             async with asyncio.timeout(READ_PATIENCE_S if copy is not None else None):
@@ -348,7 +353,7 @@ class Copies:
         self._remember(key, copy)
         if edition is not None:
             self._store(key, copy, edition)
-        return Cached(value, until=copy.until)
+        return Cached(value, until=copy.ends_at)
 
     async def _stored(self, key: str, kind: type[T]) -> _Copy[T] | None:
         found = await self.edition.stored(key)

@@ -63,7 +63,10 @@ class _Lines(logging.StreamHandler[TextIO]):
             asyncio.get_running_loop().call_soon(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write_waiting()
+        try:
+            self._write_waiting()
+        except Exception:
+            self.handleError(record)
         super().emit(record)
 
     def flush(self) -> None:

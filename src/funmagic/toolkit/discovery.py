@@ -33,6 +33,11 @@ def tool(key: str) -> Tool:
     return _tools()[key]
 
 
+def is_known(key: str) -> bool:
+    """Whether there is a plug-in with this key."""
+    return key in _tools()
+
+
 def find(place: str) -> dict[str, Tool]:
     """Import every package below ``place`` and return its tools by key, in order of key."""
     root = importlib.import_module(place)

@@ -23,6 +23,7 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from funmagic.accounts.sessions import SESSION_COOKIE
+from funmagic.core import log as logs
 from funmagic.core.cache import FRESH, Cached, Edition, Together
 from funmagic.core.clock import now
 from funmagic.core.compression import WORTH_BYTES, Encoding, best_encoding, compressed, is_text
@@ -200,10 +201,12 @@ class PageCache:
         if key not in self._pages:  # it may turn out to be one visitor's
             return await self._drawn(key, edition, scope, receive, send)
         is_own = False
+        request_id = logs.request_id() or ""
 
         async def draw() -> _Page | _Answer | None:
             nonlocal is_own
             is_own = True
+            logs.begin(request_id)  # whoever else's turn it was before
             return await self._drawn(key, edition, scope, receive, send)
 
         answer = await self._together.run(key, draw)

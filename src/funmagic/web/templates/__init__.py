@@ -23,6 +23,7 @@ from funmagic.web.static import front_end
 PACKAGE = Path(__file__).parents[2]
 MOST_KEPT: Final = 2_000  # of about 2 kB each
 MOST_PARTS: Final = 1_000  # of about 6 kB each
+MOST_PATH_CHARS: Final = 200  # a page's path is in its parts, once or twice for each language
 # A name of the public pages or of the dashboard, or ``tools/<folder>/<file>`` of a tool's own.
 FOLDERS = (PACKAGE / "web" / "templates", PACKAGE / "dashboard" / "templates", PACKAGE)
 
@@ -121,13 +122,16 @@ def _kept(context: Context, macro: Macro, *arguments: Hashable) -> str:
 
 @pass_context
 def _part(context: Context, name: str) -> Markup:
-    """A part of the frame, which reads nothing but ``page``. Visitors see the same one on a page
-    however often the rest of it changes; it is drawn once a process for them."""
+    """A part of the frame, which reads nothing but ``page``. Visitors see the same one on a public
+    page however often the rest of it changes; it is drawn once a process for them."""
     page = context["page"]
-    drawn = _parts.get((name, page)) if page.viewer is None else None
+    is_kept = (
+        page.viewer is None and page.public_path is not None and len(page.path) <= MOST_PATH_CHARS
+    )
+    drawn = _parts.get((name, page)) if is_kept else None
     if drawn is None:
         drawn = Markup(context.environment.get_template(name).render(page=page))  # noqa: S704
-        if page.viewer is None:
+        if is_kept:
             if len(_parts) >= MOST_PARTS:
                 _parts.clear()
             _parts[name, page] = drawn
