@@ -103,15 +103,15 @@ async def test_whoever_comes_during_a_run_shares_the_next_one() -> None:
 
 
 async def test_a_run_is_of_somebody_who_waits_for_it() -> None:
-    """Not of one who was served before: what they asked with is theirs alone."""
-    together, early, late = Together(), Source(1), Source(2)
+    """Not of one who was served before: what they asked with is theirs alone. Of several it is the
+    last one's, who has asked with what was known last."""
+    together, early, middle, late = Together(), Source(1), Source(2), Source(3)
     early.slow.clear()
     first = together.run("key", early.read)
     await early.began.wait()
-    second = together.run("key", late.read)
-    await asyncio.sleep(0)
+    second, third = together.run("key", middle.read), together.run("key", late.read)
     early.slow.set()
-    assert (await first, await second) == (1, 2)
+    assert (await first, await second, await third) == (1, 3, 3)
 
 
 async def test_a_failure_is_for_those_who_waited_for_it() -> None:

@@ -198,23 +198,33 @@ async def test_a_page_drawn_for_several_is_logged_by_the_id_of_one_who_waits(
     site: Site, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[str, str | None]] = []
+    layers: list[PageCache] = []
+    began, go = asyncio.Event(), asyncio.Event()
     ask = PageCache._ask
 
     async def noted(layer: PageCache, scope: Any, *arguments: Any) -> Any:
         own = next(value for name, value in scope["headers"] if name == b"x-request-id")
         drawn.append((own.decode(), logs.request_id()))
+        layers.append(layer)
+        began.set()
+        await go.wait()
         return await ask(layer, scope, *arguments)
+
+    def asked(request_id: str) -> asyncio.Task[httpx.Response]:
+        return asyncio.create_task(visitor.get(CATALOG, headers={"X-Request-Id": request_id}))
 
     await visitor.get(CATALOG)
     monkeypatch.setattr(PageCache, "_ask", noted)
-    for number in range(3):
-        await rename(site.resources, f"Edit {number}")
-        asked = [
-            visitor.get(CATALOG, headers={"X-Request-Id": f"request-{number}-{each}"})
-            for each in range(4)
-        ]
-        await asyncio.gather(*asked)
-    assert len(drawn) >= 3
+    await rename(site.resources, "Edit 1")
+    first = asked("request-1")
+    await began.wait()
+    await rename(site.resources, "Edit 2")
+    others = [asked("request-2"), asked("request-3")]
+    while sum(map(len, layers[0]._together._waiting.values())) < len(others):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)  # nobody tells
+    go.set()
+    await asyncio.gather(first, *others)
+    assert len(drawn) == 2
     assert all(own == written for own, written in drawn), drawn
 
 
