@@ -193,7 +193,8 @@ async def _next(folder: Path) -> AsyncIterator[int]:
     place = await asyncio.to_thread(_prepare_peer)
     if not (place / ".next" / "BUILD_ID").exists():
         await _build(place)
-    command = ["npx", "next", "start", "--hostname", "127.0.0.1", "--port", str(port)]
+    start = ["run", "--silent", "start", "--", "--hostname", "127.0.0.1", "--port", str(port)]
+    command = [*_npm(place), *start]
     environment = {
         "TREE": str(folder / "tree.json"),
         "NODE_ENV": "production",
@@ -217,11 +218,17 @@ def _prepare_peer() -> Path:
     return place
 
 
+def _npm(place: Path) -> list[str]:
+    """The npm that builds our own front end, in another folder."""
+    return [str(ROOT / "bin" / "npm"), "--prefix", str(place)]
+
+
 async def _build(place: Path) -> None:
     environment = {**os.environ, "NEXT_TELEMETRY_DISABLED": "1"}
-    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npx", "next", "build"]):
+    for words in (["ci", "--no-audit", "--no-fund"], ["run", "--silent", "build"]):
+        command = [*_npm(place), *words]
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=place, env=environment, stdout=asyncio.subprocess.DEVNULL
+            *command, env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(BUILD_PATIENCE_S):
             if await process.wait() != 0:
