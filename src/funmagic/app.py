@@ -14,6 +14,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.pydantic import PydanticPlugin
+from litestar.types import Scope
 from sqlalchemy.exc import DBAPIError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -44,7 +45,7 @@ from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
 from funmagic.web.errors import html_error
 from funmagic.web.me import api as me_api
-from funmagic.web.page_cache import PageCache
+from funmagic.web.page_cache import AS_OF, PageCache
 from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
 
@@ -172,8 +173,9 @@ def _resources(state: State) -> Resources:
     return cast(Resources, state["resources"])
 
 
-def _catalog_cache(state: State) -> CatalogCache:
-    return cast(CatalogCache, state["catalog"])
+def _catalog_cache(state: State, scope: Scope) -> CatalogCache:
+    kept = cast(CatalogCache, state["catalog"])
+    return kept.as_of(cast(dict[str, Any], scope).get(AS_OF))
 
 
 def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

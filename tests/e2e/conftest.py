@@ -72,6 +72,7 @@ def make_visitor(
 ) -> Iterator[MakeVisitor]:
     """Send a visitor; at the end nothing may have been complained about."""
     visitors: list[Visitor] = []
+    product.forget_limits()
 
     def make(
         *,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from redis import Redis
 from tests.conftest import TEMPLATE, administer
 
 from funmagic.embedded.process import tethered
@@ -36,6 +37,7 @@ class Product:
     url: str
     maildir: Path
     database_url: str
+    valkey_url: str
     start_worker: Callable[[], subprocess.Popen[bytes]]
     worker: subprocess.Popen[bytes]
     opened: set[str] = field(default_factory=set)
@@ -99,6 +101,12 @@ class Product:
         """As if ``email`` had signed in everywhere an hour ago."""
         self._write(FORGET_PROOF, email)
 
+    def forget_limits(self) -> None:
+        """As if nobody had asked for anything yet: all visitors come from one address."""
+        with Redis.from_url(self.valkey_url) as valkey:
+            for key in valkey.scan_iter("LIMITS:*"):
+                valkey.delete(key)
+
     def _write(self, statement: str, *values: Any) -> None:
         async def write() -> None:
             connection = await asyncpg.connect(self.database_url)
@@ -161,7 +169,12 @@ def running_product(
         worker = start("worker")
         _wait_until_up(f"{url}/readyz", path)
         yield Product(
-            url, Path(servers["DEV_INBOX_DIR"]), database_url, lambda: start("worker"), worker
+            url=url,
+            maildir=Path(servers["DEV_INBOX_DIR"]),
+            database_url=database_url,
+            valkey_url=servers["REDIS_URL"],
+            start_worker=lambda: start("worker"),
+            worker=worker,
         )
 
 

@@ -18,6 +18,7 @@ from tests.conftest import Absence, MakeUser, Site
 
 from funmagic.catalog.cache import bump
 from funmagic.core import log as logs
+from funmagic.core.cache import Edition
 from funmagic.core.resources import Resources
 from funmagic.web import page_cache, templates
 from funmagic.web.page_cache import PageCache
@@ -226,6 +227,23 @@ async def test_a_page_drawn_for_several_is_logged_by_the_id_of_one_who_waits(
     await asyncio.gather(first, *others)
     assert len(drawn) == 2
     assert all(own == written for own, written in drawn), drawn
+
+
+async def test_a_page_of_many_copies_asks_once_whether_they_are_good(
+    site: Site, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await visitor.get("/en")
+    await rename(site.resources, "Edit 1")
+    asked: list[str | None] = []
+    ask = Edition._ask
+
+    async def noted(edition: Edition) -> str | None:
+        asked.append(await ask(edition))
+        return asked[-1]
+
+    monkeypatch.setattr(Edition, "_ask", noted)
+    assert "Edit 1" in (await visitor.get("/en")).text
+    assert len(asked) == 1
 
 
 async def test_what_anybody_can_make_up_is_kept_in_no_part_of_a_page(

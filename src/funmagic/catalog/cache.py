@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -58,6 +59,14 @@ class CatalogCache:
         self._db = resources.db
         self._copies = Copies(resources.edition, enc_hook=_plain, dec_hook=_whole)
         self._together = Together()
+        self._as_of: str | None = None
+
+    def as_of(self, edition: str | None) -> CatalogCache:
+        """The same copies for a request whose edition is known: it was asked for since the request
+        came. None where it is not known."""
+        its = copy(self)
+        its._as_of = edition
+        return its
 
     async def page(self, query: CatalogQuery) -> Cached[Page]:
         """A page of the catalog. Raises :class:`funmagic.core.errors.Invalid`.
@@ -87,7 +96,7 @@ class CatalogCache:
                 )
             )
 
-        return await self._copies.of(f"tools:front:{sort}", Front, read)
+        return await self._copies.of(f"tools:front:{sort}", Front, read, edition=self._as_of)
 
     async def featured(self, limit: int = 8) -> Cached[tuple[Card, ...]]:
         """The tools the operator puts in front."""
@@ -114,7 +123,7 @@ class CatalogCache:
                 rating = await shelf.rating_of(session, slug)
                 return Shown(tool, rating, await shelf.related(session, slug, RELATED))
 
-        return await self._copies.of(f"tool:slug:{slug}", Shown, read)
+        return await self._copies.of(f"tool:slug:{slug}", Shown, read, edition=self._as_of)
 
     async def board(self) -> Cached[Board]:
         """The banners that are shown now."""
@@ -123,7 +132,9 @@ class CatalogCache:
             async with self._db.transaction() as session:
                 return await content.current(session, now())
 
-        return await self._copies.of("banners:board", Board, read, until=lambda it: it.changes_at)
+        return await self._copies.of(
+            "banners:board", Board, read, until=lambda it: it.changes_at, edition=self._as_of
+        )
 
     async def _is_kind(self, name: str | None) -> bool:
         """Whether a type is one of ours, so that nobody fills the cache with invented ones."""
@@ -132,7 +143,7 @@ class CatalogCache:
     async def _kept(
         self, key: str, kind: type[T], read: Callable[[Reader], Awaitable[T]]
     ) -> Cached[T]:
-        return await self._copies.of(key, kind, lambda: self._read(read))
+        return await self._copies.of(key, kind, lambda: self._read(read), edition=self._as_of)
 
     async def _read(self, read: Callable[[Reader], Awaitable[T]]) -> T:
         async with self._db.reading() as reader:

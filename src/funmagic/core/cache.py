@@ -309,13 +309,16 @@ class Copies:
         read: Callable[[], Awaitable[T]],
         *,
         until: Callable[[T], datetime | None] = lambda _: None,
+        edition: str | None = None,
     ) -> Cached[T]:
         """What ``read`` answers, or a copy of it no older than any change that is over.
 
-        ``until`` says when a value ends by itself. Raises what ``read`` raises, but for
-        :class:`DatabaseAway` where there is a last copy to show.
+        ``until`` says when a value ends by itself. ``edition`` is the one that was asked for since
+        whoever wants the value has come; without it, it is asked for now. Raises what ``read``
+        raises, but for :class:`DatabaseAway` where there is a last copy to show.
         """
-        mine, edition = self._mine.get(key), await self.edition.current()
+        edition = edition or await self.edition.current()
+        mine = self._mine.get(key)
         if mine is not None and mine.is_good(edition):
             self._mine.move_to_end(key)
             return Cached(mine.value, until=mine.ends_at)

@@ -35,6 +35,7 @@ from funmagic.web.pages import LOCALE_COOKIE, AnyRequest, locale_cookie
 MOST_BYTES: Final = 64 << 20
 MOST_QUERY_BYTES: Final = 300
 SHARED: Final = "fm_shared"
+AS_OF: Final = "fm_edition"  # in a scope: the edition its page is drawn as of
 SESSION: Final = SESSION_COOKIE.encode()
 LOCALE: Final = f"{LOCALE_COOKIE}=".encode()
 CACHE_CONTROL: Final = b"public, max-age=0, must-revalidate"
@@ -222,6 +223,7 @@ class PageCache:
         page = self._pages.get(key)
         if page is not None and page.is_good(edition):
             return page
+        scope[AS_OF] = edition
         answer = await self._ask(scope, receive, send)
         note: _Shared | None = scope.get(SHARED)
         if answer is None:
