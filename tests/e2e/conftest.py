@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 from tests.e2e.product import Product, running_product
 from tests.e2e.visitors import MakeVisitor, Visitor
 from tests.programs import CHROMIUM_ARGUMENTS, chromium_path
@@ -45,11 +45,24 @@ def product(
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests; every visitor gets a profile of their own."""
-    path = chromium_path()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS])
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def browser_of_its_own(chromium: Browser) -> Iterator[Browser]:
+    """For a test that draws in 3D, which is done by software: what a browser is still drawing when
+    such a page is closed holds up its other pages, on small machines for longer than a test waits.
+    """
+    browser = launch(chromium.browser_type)
+    yield browser
+    browser.close()
+
+
+def launch(browser_type: BrowserType) -> Browser:
+    return browser_type.launch(executable_path=chromium_path(), args=[*CHROMIUM_ARGUMENTS])
 
 
 FAILED = pytest.StashKey[bool]()
@@ -67,10 +80,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture
-def make_visitor(
-    request: pytest.FixtureRequest, product: Product, chromium: Browser
-) -> Iterator[MakeVisitor]:
+def make_visitor(request: pytest.FixtureRequest, product: Product) -> Iterator[MakeVisitor]:
     """Send a visitor; at the end nothing may have been complained about."""
+    draws_3d = request.node.get_closest_marker("draws_3d") is not None
+    browser = request.getfixturevalue("browser_of_its_own" if draws_3d else "chromium")
     visitors: list[Visitor] = []
     product.forget_limits()
 
@@ -83,7 +96,7 @@ def make_visitor(
         state: Any = None,
         scripts: bool = True,
     ) -> Visitor:
-        context = chromium.new_context(
+        context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
             locale=BROWSER_LOCALES[locale],

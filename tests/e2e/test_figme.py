@@ -183,6 +183,7 @@ def test_an_admin_tests_a_connection_and_is_warned(make_visitor: MakeVisitor) ->
     assert "sk-demo" not in told
 
 
+@pytest.mark.draws_3d
 @pytest.mark.usefixtures("by_vendors")
 def test_a_customer_draws_leaves_returns_and_makes_it_3d(
     make_visitor: MakeVisitor, openai: Controls, tripo: Controls
@@ -244,6 +245,7 @@ def test_a_declined_photo_is_explained_and_costs_nothing(
     assert visitor.api("/api/credits")["balance"] == 200
 
 
+@pytest.mark.draws_3d
 def test_all_of_it_works_by_this_server_alone(visitor: Visitor) -> None:
     for step, model in (("image-gen", "styletransfer"), ("3d-gen", "relief")):
         choice = {"provider": "local", "model": model}

@@ -160,6 +160,29 @@ async def test_a_worker_that_ends_by_itself_ends_run(settings: Settings, queue: 
     await consumer.drain(1)
 
 
+async def test_nothing_is_asked_of_valkey_once_a_consumer_is_drained(
+    settings: Settings, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_locks(monkeypatch)
+    checks = {"begun": 0, "ended": 0}
+
+    async with consuming(settings, recorder([])) as consumer:
+        await until(lambda: consumer._worker is not None)
+
+        async def slow_check(*_: Any) -> list[str]:
+            checks["begun"] += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.1)
+                checks["ended"] += 1
+            return []
+
+        consumer._worker.backend.moveStalledJobsToWait = slow_check
+        await until(lambda: checks["begun"] > 0)
+    assert checks == {"begun": 1, "ended": 1}
+
+
 @pytest.mark.hazard("U6")
 async def test_the_text_of_an_error_stays_out_of_valkey(
     settings: Settings, queue: Queue, resources: Resources

@@ -164,6 +164,7 @@ class Consumer:
                 self._worker.abandon()
                 self._loop.cancel()
                 await asyncio.wait({self._loop}, timeout=INTERRUPT_TIMEOUT_S)
+            await self._worker.end_checks()
         if self._redis is not None:
             await self._redis.aclose()
 
@@ -242,6 +243,13 @@ class _Worker(bullmq.Worker):  # type: ignore[misc]  # bullmq ships no types
         """Say nothing more of running jobs to Valkey, neither their end nor that they live."""
         self.forceClosing = True
         self.lockManager.tracked_jobs.clear()
+
+    async def end_checks(self) -> None:
+        """Wait for the check for stalled jobs to end. BullMQ only asks it to; still under way when
+        the connections are closed, it would open another that nobody closes."""
+        timer = getattr(self, "stalledCheckTimer", None)  # there is none before it has begun
+        if timer is not None:
+            await asyncio.wait({timer._task}, timeout=INTERRUPT_TIMEOUT_S)
 
     async def hand_back_fetched(self) -> None:
         """Put back what was fetched at the very moment the worker stopped taking."""
