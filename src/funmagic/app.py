@@ -14,7 +14,6 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.pydantic import PydanticPlugin
-from litestar.types import Scope
 from sqlalchemy.exc import DBAPIError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -45,9 +44,10 @@ from funmagic.tasks import api as tasks_api
 from funmagic.tasks.hub import EventHub
 from funmagic.web.errors import html_error
 from funmagic.web.me import api as me_api
-from funmagic.web.page_cache import AS_OF, PageCache
+from funmagic.web.page_cache import PageCache
 from funmagic.web.routes import route_handlers
 from funmagic.web.templates import template_config
+from funmagic.web.visits import catalog_of, visit_of
 
 log = logs.logger(__name__)
 
@@ -108,9 +108,10 @@ def litestar_app(settings: Settings) -> Litestar:
         ],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
-            "catalog_cache": Provide(_catalog_cache, sync_to_thread=False),
+            "catalog_cache": Provide(catalog_of, sync_to_thread=False),
             "user": Provide(current_user),
             "user_or_none": Provide(current_user_or_none),
+            "visit": Provide(visit_of),
         },
         guards=[within_limits, within_scope],
         exception_handlers={Exception: _error},
@@ -171,11 +172,6 @@ async def _warn_without_super_admin(resources: Resources) -> None:
 
 def _resources(state: State) -> Resources:
     return cast(Resources, state["resources"])
-
-
-def _catalog_cache(state: State, scope: Scope) -> CatalogCache:
-    kept = cast(CatalogCache, state["catalog"])
-    return kept.as_of(cast(dict[str, Any], scope).get(AS_OF))
 
 
 def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -132,6 +132,7 @@ async def test_a_copy_is_read_once_for_all_processes(
     elsewhere = Copies(Edition(edition._redis))
     answers = [copies.of("key", int, source.read) for _ in range(5)]
     assert {each.value for each in await asyncio.gather(*answers)} == {1}
+    await edition.settle()
     assert (await elsewhere.of("key", int, source.read)).value == 1
     assert source.reads == 1
 
@@ -148,6 +149,7 @@ async def test_a_slow_reader_keeps_no_old_row(
     newer = Source(source.value)
     elsewhere = Copies(Edition(edition._redis))
     assert (await elsewhere.of("key", int, newer.read)).value == 2
+    await elsewhere.edition.settle()
     source.slow.set()
     assert (await slow).value == 1  # it came before the change was over
     for process in (copies, elsewhere, Copies(edition)):
@@ -253,6 +255,7 @@ async def test_an_outage_shows_the_last_copy_marked_and_does_not_renew_it(
     """Also to a process that has never read it."""
     before = now()
     await copies.of("key", int, source.read)
+    await edition.settle()
     await change(edition, source)
     source.error = DatabaseAway("away")
     for process in (copies, Copies(Edition(edition._redis))):
@@ -295,7 +298,7 @@ async def test_a_change_that_valkey_was_not_told_of_is_seen_when_it_is_back(
     assert not await cut_off.withdraw("writer")
     source.value = 2
     assert not await cut_off.put_out("writer")
-    cut_off._redis, cut_off._line, cut_off._away_until = edition._redis, edition._line, 0.0
+    cut_off._redis, cut_off._editions, cut_off._away_until = edition._redis, edition._editions, 0.0
     assert await cut_off.current() is not None
     assert (await copies.of("key", int, source.read)).value == 2
 
@@ -306,6 +309,7 @@ async def test_a_copy_says_when_it_ends(copies: Copies, source: Source) -> None:
     assert first.until is not None
     assert first.until <= now() + cache.FRESH
     assert (await copies.of("key", int, source.read)).until == first.until
+    await copies.edition.settle()
     assert (await Copies(copies.edition).of("key", int, source.read)).until == first.until
 
 
@@ -313,14 +317,14 @@ async def test_what_goes_wrong_while_the_edition_is_asked_for_is_not_forgotten(
     edition: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that could not be told of while the question was under way, which was answered."""
-    old, edition_there = await edition.current(), edition._line.edition
+    old, there = await edition.current(), edition._editions.get
 
-    async def meanwhile() -> str | None:
-        found = await edition_there()
+    async def meanwhile(key: str) -> str | None:
+        found = await there(key)
         edition._note_away(TimeoutError())
         return found
 
-    monkeypatch.setattr(edition._line, "edition", meanwhile)
+    monkeypatch.setattr(edition._editions, "get", meanwhile)
     await edition.current()
     monkeypatch.undo()
     edition._away_until = 0.0
@@ -367,6 +371,7 @@ async def test_another_releases_copy_is_read_anew(
         return "of another kind"
 
     await copies.of("key", str, words)
+    await edition.settle()
     assert (await Copies(edition).of("key", int, source.read)).value == 1
 
 

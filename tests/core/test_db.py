@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from funmagic.core.db import Database, DatabaseAway
 from funmagic.core.http import as_funmagic_error
 
 TABLE = text("CREATE TABLE sheep (id int)")
+ONE = select(literal(1))
 
 
 @pytest.mark.parametrize(
@@ -32,9 +33,9 @@ async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: 
     for opened in (db.transaction, db.reading):
         with pytest.raises(DatabaseAway):
             async with opened() as reader:
-                await reader.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+                await reader.execute(select(func.pg_terminate_backend(func.pg_backend_pid())))
         async with opened() as reader:
-            assert await reader.scalar(text("SELECT 1")) == 1
+            assert (await reader.execute(ONE)).all() == [(1,)]
 
 
 async def test_a_connection_given_up_in_the_middle_goes_back(db: Database) -> None:
@@ -42,9 +43,9 @@ async def test_a_connection_given_up_in_the_middle_goes_back(db: Database) -> No
         for _ in range(2 * db.engine.pool.size()):  # type: ignore[attr-defined]
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.02), opened() as reader:
-                    await reader.execute(text("SELECT pg_sleep(5)"))
+                    await reader.execute(select(func.pg_sleep(5)))
         async with opened() as reader:
-            assert await reader.scalar(text("SELECT 1")) == 1
+            assert (await reader.execute(ONE)).all() == [(1,)]
 
 
 async def test_a_lock_that_takes_too_long_is_an_outage(db: Database) -> None:

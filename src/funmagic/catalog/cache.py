@@ -5,7 +5,6 @@ Of a person nothing is in here. What a copy is and when it is good: :mod:`funmag
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any, Final, TypeVar
@@ -86,17 +85,13 @@ class CatalogCache:
         return Cached(await self._together.run(query, read))
 
     async def front(self, sort: Sort) -> Cached[Front]:
-        """The first page of an order with the kinds there are, read at once."""
+        """The first page of an order with the kinds there are."""
 
-        async def read() -> Front:
-            first = CatalogQuery(sort=sort)
-            return Front(
-                *await asyncio.gather(
-                    self._read(shelf.kinds), self._read(lambda reader: shelf.page(reader, first))
-                )
-            )
+        async def read(reader: Reader) -> Front:
+            kinds = await shelf.kinds(reader)
+            return Front(kinds, await shelf.page(reader, CatalogQuery(sort=sort)))
 
-        return await self._copies.of(f"tools:front:{sort}", Front, read, edition=self._as_of)
+        return await self._kept(f"tools:front:{sort}", Front, read)
 
     async def featured(self, limit: int = 8) -> Cached[tuple[Card, ...]]:
         """The tools the operator puts in front."""

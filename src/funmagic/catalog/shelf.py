@@ -125,8 +125,13 @@ async def page(s: Reader, query: CatalogQuery) -> Page:
 
 async def featured(s: Reader, limit: int = 8) -> tuple[Card, ...]:
     """The tools the operator puts in front, the most used first."""
+    return cards((await s.execute(_featured(), {"most": check_limit(limit)})).all())
+
+
+@cache
+def _featured() -> Select[Any]:
     query = offered().where(Tool.is_featured).order_by(Tool.usage_count.desc(), Tool.id.desc())
-    return cards((await s.execute(query.limit(check_limit(limit)))).all())
+    return query.limit(bindparam("most"))
 
 
 async def kinds(s: Reader) -> tuple[Kind, ...]:
@@ -136,7 +141,7 @@ async def kinds(s: Reader) -> tuple[Kind, ...]:
 
 @cache
 def _kinds() -> Select[Any]:
-    count = func.count(Tool.id).filter(_is_known())
+    count = func.count(Tool.id).filter(_is_known()).label("tool_count")
     return (
         select(ToolType.name, ToolType.display_name, ToolType.translations, count)
         .outerjoin(Tool, (Tool.tool_type_id == ToolType.id) & Tool.is_active)

@@ -147,7 +147,7 @@ class Edition:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._line = _Line(redis)
+        self._editions, self._copies = _Line(redis), _Line(redis)
         self._storing: set[asyncio.Task[bool]] = set()
         self._together = Together()
         self._away_until = 0.0
@@ -186,11 +186,11 @@ class Edition:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                found = await self._redis.get(key)
+                found = await self._copies.get(key)
         except (RedisError, OSError, TimeoutError) as error:
             self._note_away(error)
             return None
-        return found.encode() if isinstance(found, str) else found
+        return None if found is None else found.encode()
 
     async def forget(self, key: str) -> None:
         """Keep no copy of what is not there any more."""
@@ -201,7 +201,7 @@ class Edition:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                found = None if self._is_doubtful else await self._line.edition()
+                found = None if self._is_doubtful else await self._editions.get(EDITION)
                 if found is None:
                     found = await self._issue()
         except (RedisError, OSError, TimeoutError) as error:
@@ -233,7 +233,7 @@ class Edition:
 
 
 class _Line:
-    """A connection of its own for the one question that is asked for nearly every request.
+    """A connection of its own for what somebody waits for at every page.
 
     One question at a time. Taking a connection for each would cost three times the question. One
     that fails, or is given up in the middle, closes the connection; the next one opens it.
@@ -242,19 +242,21 @@ class _Line:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._connection: AbstractConnection | None = None
+        self._turn = asyncio.Lock()
 
-    async def edition(self) -> str | None:
-        """The word in Valkey. Raises RedisError, OSError and TimeoutError."""
-        try:
-            return await self._asked()
-        except RedisConnectionError:  # closed while nobody asked
-            return await self._asked()
+    async def get(self, key: str) -> str | None:
+        """The value of a key. Raises RedisError, OSError and TimeoutError."""
+        async with self._turn:
+            try:
+                return await self._asked(key)
+            except RedisConnectionError:  # closed while nobody asked
+                return await self._asked(key)
 
-    async def _asked(self) -> str | None:
+    async def _asked(self, key: str) -> str | None:
         if self._connection is None:
             pool: Any = self._redis.connection_pool  # its methods are untyped
             self._connection = await pool.get_connection()
-        await self._connection.send_command("GET", EDITION)
+        await self._connection.send_command("GET", key)
         return cast("str | None", await self._connection.read_response())
 
 

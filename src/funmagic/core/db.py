@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,16 +12,20 @@ from uuid import UUID
 from sqlalchemy import DateTime, MetaData, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
-    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
 from sqlalchemy.orm import DeclarativeBase
+
+from funmagic.core.outages import DatabaseAway as DatabaseAway
+from funmagic.core.outages import is_passing
+from funmagic.core.reading import Reading
 
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
@@ -57,21 +60,11 @@ def async_url(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+asyncpg")
 
 
-# Server-side refusals that say nothing about the statement: connection lost, no resources, shutting
-# down or starting, lock or statement timeout, deadlock, serialisation, idle in transaction.
-# PostgreSQL documentation, appendix A, error codes.
-PASSING_SQLSTATES = ("08", "53", "57P0", "55P03", "57014", "40P01", "40001", "25P03")
-
-
 ENDINGS = "endings"  # what is to be done once a session's transaction is over
 
 
-class DatabaseAway(Exception):
-    """PostgreSQL cannot be reached or cannot serve now. The same work may succeed later."""
-
-
-# What a function takes that reads columns, not objects: a transaction, or a connection without one.
-Reader = AsyncSession | AsyncConnection
+# What a function takes that reads columns, not objects.
+Reader = AsyncSession | Reading
 
 
 def at_end(session: AsyncSession, act: Callable[[], Awaitable[object]]) -> None:
@@ -103,7 +96,6 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkin", _note_use)
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
-        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(
             self.engine, expire_on_commit=False, info=dict(info or {})
         )
@@ -123,22 +115,19 @@ class Database:
                 await act()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection on which every statement stands for itself: two round trips less than a
-        transaction, for what reads little. Raises :class:`DatabaseAway` like one."""
-        connection = self._reading.connect()
+    async def reading(self) -> AsyncIterator[Reading]:
+        """A connection for what is read outside a transaction, in a third of a transaction's time.
+
+        Raises :class:`DatabaseAway`, as does what is read.
+        """
         try:
-            await connection.start()
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
+            connection = await self.engine.raw_connection()
+        except (OSError, TimeoutError, SQLAlchemyError, AsyncAdapt_asyncpg_dbapi.Error) as error:
             raise DatabaseAway(str(error)) from error
         try:
-            yield connection
-        except DBAPIError as error:
-            if is_passing(error):
-                raise DatabaseAway(str(error.orig)) from error
-            raise
+            yield Reading(connection.driver_connection)
         finally:
-            await asyncio.shield(connection.close())  # also where who reads is given up
+            connection.close()  # goes back to the pool, without a word to the server
 
     @asynccontextmanager
     async def _in_transaction(self, session: AsyncSession) -> AsyncIterator[None]:
@@ -151,7 +140,7 @@ class Database:
                 yield
                 await session.commit()
             except DBAPIError as error:
-                if is_passing(error):
+                if is_outage(error):
                     raise DatabaseAway(str(error.orig)) from error
                 raise
 
@@ -181,7 +170,6 @@ def _refuse_dead(connection: Any, record: Any, _: Any) -> None:
         raise DisconnectionError("idle for too long to be trusted")
 
 
-def is_passing(error: DBAPIError) -> bool:
+def is_outage(error: DBAPIError) -> bool:
     """Whether an error is the server's state rather than the statement's fault."""
-    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or sqlstate.startswith(PASSING_SQLSTATES)
+    return error.connection_invalidated or is_passing(getattr(error.orig, "sqlstate", None))

@@ -10,17 +10,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
-from funmagic.accounts.models import User
 from funmagic.catalog.cache import CatalogCache
 from funmagic.catalog.search import MAX_Q_CHARS
 from funmagic.catalog.shelf import Card, CatalogQuery, Kind, Page
 from funmagic.core.cache import Cached
 from funmagic.core.errors import Invalid
 from funmagic.core.i18n import N_, translate
-from funmagic.core.resources import Resources
-from funmagic.web.contexts import Viewer
 from funmagic.web.page_cache import shared
-from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of, viewer_of
+from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of
 from funmagic.web.shop_contexts import (
     SORTS,
     CatalogView,
@@ -30,6 +27,7 @@ from funmagic.web.shop_contexts import (
     kind_chips,
     sort_chips,
 )
+from funmagic.web.visits import Visit
 
 EVERYTHING: Final = N_("All tools")
 MOST_SUGGESTED: Final = 4
@@ -38,9 +36,7 @@ MOST_SUGGESTED: Final = 4
 @get("/{locale:str}/tools", include_in_schema=False)
 async def show_catalog(
     request: AnyRequest,
-    resources: NamedDependency[Resources],
-    catalog_cache: NamedDependency[CatalogCache],
-    user_or_none: NamedDependency[User | None],
+    visit: NamedDependency[Visit],
     locale: FromPath[str],
     type: FromQuery[str | None] = None,
     sort: FromQuery[str | None] = None,
@@ -51,19 +47,19 @@ async def show_catalog(
     grown old still leads to tools."""
     known_locale(locale)
     if type or q or cursor:
-        kinds = await catalog_cache.kinds()
+        kinds = await visit.catalog.kinds()
         wanted = _query(kinds.value, type, sort, q, cursor)
-        found, asked = await _page(catalog_cache, wanted)
+        found, asked = await _page(visit.catalog, wanted)
     else:
         asked = _query((), None, sort, None, None)
-        front = await catalog_cache.front(asked.sort)
+        front = await visit.catalog.front(asked.sort)
         kinds, found = front.part(front.value.kinds), front.part(front.value.page)
     made_of: list[Cached[Any]] = [kinds, found]
     suggested: tuple[Card, ...] = ()
     if not found.value.cards:
-        made_of.append(featured := await catalog_cache.featured())
+        made_of.append(featured := await visit.catalog.featured())
         suggested = featured.value[:MOST_SUGGESTED]
-    viewer = await viewer_in(resources, user_or_none)
+    viewer = await visit.viewer()
     if viewer is None:
         shared(request, *made_of, query=("type", "sort", "q", "cursor"))
     first = CatalogQuery(type=asked.type, sort=asked.sort, q=asked.q)
@@ -88,14 +84,6 @@ async def show_catalog(
     # A kind of tools is a page of its own; what only orders, finds or pages leads to the whole.
     page = page_of(request, viewer, public=catalog_address(CatalogQuery(type=asked.type)))
     return drawn(request, "pages/catalog.html", page, view)
-
-
-async def viewer_in(resources: Resources, user: User | None) -> Viewer | None:
-    """Who is signed in; of a visitor the database is asked nothing."""
-    if user is None:
-        return None
-    async with resources.db.transaction() as session:
-        return await viewer_of(session, user)
 
 
 def _query(

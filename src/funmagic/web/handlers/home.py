@@ -9,15 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from funmagic.accounts.models import User
-from funmagic.catalog.cache import CatalogCache
 from funmagic.catalog.shelf import CatalogQuery
 from funmagic.core.http import request_locale
-from funmagic.core.resources import Resources
-from funmagic.web.handlers.catalog import viewer_in
 from funmagic.web.page_cache import shared
 from funmagic.web.pages import AnyRequest, drawn, known_locale, page_of
 from funmagic.web.shop_contexts import HomeView, card_of, kind_chips, slide_of
+from funmagic.web.visits import Visit
 
 MOST_SIDES: Final = 2
 MOST_CARDS: Final = 8
@@ -36,19 +33,17 @@ async def send_to_language(request: AnyRequest) -> Redirect:
 @get("/{locale:str}", include_in_schema=False)
 async def show_home(
     request: AnyRequest,
-    resources: NamedDependency[Resources],
-    catalog_cache: NamedDependency[CatalogCache],
-    user_or_none: NamedDependency[User | None],
+    visit: NamedDependency[Visit],
     locale: FromPath[str],
 ) -> Template:
     """Banners, the tools put in front (the most used ones where none is), the kinds there are."""
     known_locale(locale)
-    board = await catalog_cache.board()
-    kinds = await catalog_cache.kinds()
-    featured = await catalog_cache.featured()
-    popular = await catalog_cache.page(CatalogQuery())
+    board = await visit.catalog.board()
+    kinds = await visit.catalog.kinds()
+    featured = await visit.catalog.featured()
+    popular = await visit.catalog.page(CatalogQuery())
     cards = featured.value or popular.value.cards[:MOST_CARDS]
-    viewer = await viewer_in(resources, user_or_none)
+    viewer = await visit.viewer()
     if viewer is None:
         shared(request, board, kinds, featured, popular)
     view = HomeView(
@@ -56,7 +51,7 @@ async def show_home(
         sides=tuple(slide_of(banner, locale) for banner in board.value.side[:MOST_SIDES]),
         chips=kind_chips(kinds.value, locale, CatalogQuery()),
         cards=tuple(card_of(card, locale) for card in cards),
-        welcome_credits=resources.settings.welcome_credits,
+        welcome_credits=visit.settings.welcome_credits,
         is_stale=any(kept.stale_since for kept in (board, kinds, featured, popular)),
     )
     return drawn(request, "pages/home.html", page_of(request, viewer, public="/"), view)

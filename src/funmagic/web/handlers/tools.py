@@ -16,15 +16,12 @@ from funmagic.accounts.guards import is_admin
 from funmagic.accounts.models import User
 from funmagic.catalog import service as catalog
 from funmagic.catalog import shelf
-from funmagic.catalog.cache import CatalogCache
 from funmagic.catalog.runs import standing
 from funmagic.catalog.service import ToolRow
 from funmagic.core.clock import now
 from funmagic.core.errors import NotFound
 from funmagic.core.middleware import SHOWS_MODELS
 from funmagic.core.paging import decode_cursor, encode_cursor
-from funmagic.core.resources import Resources
-from funmagic.core.settings import Settings
 from funmagic.tasks import service as tasks
 from funmagic.tasks.models import Task
 from funmagic.tasks.views import task_rows, task_view
@@ -35,6 +32,7 @@ from funmagic.web.pages import PAGE_HEADERS, AnyRequest, drawn, known_locale, pa
 from funmagic.web.tool_contexts import Offer, ToolView
 from funmagic.web.tool_page import MODELS, STAGES, Family, tool_view
 from funmagic.web.tool_showcase import Around, showcase
+from funmagic.web.visits import Visit
 
 RUNS_SHOWN: Final = 12
 # Whoever comes back within this time finds their newest task; later, a fresh start.
@@ -46,9 +44,7 @@ PAGE: Final = "pages/tool.html"
 @get("/{locale:str}/tools/{slug:str}", include_in_schema=False)
 async def show_tool(
     request: AnyRequest,
-    resources: NamedDependency[Resources],
-    catalog_cache: NamedDependency[CatalogCache],
-    user_or_none: NamedDependency[User | None],
+    visit: NamedDependency[Visit],
     locale: FromPath[str],
     slug: FromPath[str],
     task: FromQuery[str | None] = None,
@@ -62,23 +58,24 @@ async def show_tool(
     """
     known_locale(locale)
     before = task_id_of(decode_cursor(runs, str)[0]) if runs else None
-    if user_or_none is None:
-        return await _for_everybody(request, catalog_cache, locale, slug)
+    user, resources = visit.user, visit.resources
+    if user is None:
+        return await _for_everybody(request, visit, locale, slug)
     async with resources.db.transaction() as session:
-        named = await _named(session, user_or_none, task)
+        named = await _named(session, user, task)
         if named is not None and (today := await catalog.slug_of(session, named.tool_id)) != slug:
             return Redirect(
                 f"/{locale}/tools/{today}?task={named.id}",
                 status_code=302,
                 headers=PAGE_HEADERS,
             )
-        tool, offer = await _tool(session, user_or_none, slug)
-        viewer = await viewer_of(session, user_or_none)
-        found = await tasks.recent_of(session, user_or_none, slug, RUNS_SHOWN + 1, before=before)
+        tool, offer = await _tool(session, user, slug)
+        viewer = await viewer_of(session, user)
+        found = await tasks.recent_of(session, user, slug, RUNS_SHOWN + 1, before=before)
         rows = await task_rows(resources, session, found[:RUNS_SHOWN], locale=locale)
         opened = named
         if task is None:
-            opened = await _latest(session, user_or_none, slug, offer != "ended")
+            opened = await _latest(session, user, slug, offer != "ended")
         family: Family | None = None
         if opened is not None:
             family = Family(
@@ -86,11 +83,11 @@ async def show_tool(
                 await _ancestors(session, opened, len(tool.plugin.steps)),
             )
         rating = await shelf.rating_of(session, slug)
-        own = await standing(session, user_or_none.id, tool.id)
+        own = await standing(session, user.id, tool.id)
     around = Around(
         rating=rating,
-        kinds=(await catalog_cache.kinds()).value,
-        related=(await catalog_cache.shown(slug)).value.related if offer == "everybody" else (),
+        kinds=(await visit.catalog.kinds()).value,
+        related=(await visit.catalog.shown(slug)).value.related if offer == "everybody" else (),
         own=own,
     )
     older = encode_cursor(str(found[RUNS_SHOWN - 1].id)) if len(found) > RUNS_SHOWN else None
@@ -99,12 +96,10 @@ async def show_tool(
     return _page(request, viewer, tool, view)
 
 
-async def _for_everybody(
-    request: AnyRequest, kept: CatalogCache, locale: str, slug: str
-) -> Template:
+async def _for_everybody(request: AnyRequest, visit: Visit, locale: str, slug: str) -> Template:
     """The page for whoever is not known: the same for all of them, and drawn without the database
     where the catalog is kept."""
-    shown, kinds = await kept.shown(slug), await kept.kinds()
+    shown, kinds = await visit.catalog.shown(slug), await visit.catalog.kinds()
     tool = shown.value.tool
     around = Around(
         rating=shown.value.rating,
@@ -113,8 +108,7 @@ async def _for_everybody(
         is_stale=any(copy.stale_since for copy in (shown, kinds)),
     )
     shared(request, shown, kinds)
-    settings: Settings = request.app.state["settings"]
-    shop = showcase(tool, around, locale, settings.public_url)
+    shop = showcase(tool, around, locale, visit.settings.public_url)
     return _page(request, None, tool, tool_view(tool, locale, None, (), None, shop=shop))
 
 
