@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Integer, bindparam, text
 from tests.catalog.conftest import Put, slugs
 
-from funmagic.catalog import shelf
+from funmagic.catalog import prices, shelf
 from funmagic.catalog.shelf import Card, CatalogQuery, Sort
 from funmagic.core.db import Database
 from funmagic.core.errors import Invalid, NotFound
@@ -95,6 +95,36 @@ async def test_a_card_says_what_is_known_and_survives_as_json(put: Put, db: Data
     )
     assert msgspec.json.decode(msgspec.json.encode(card), type=Card) == card
     assert (rating.average, rating.count, rating.distribution) == (4.67, 3, (0, 0, 0, 1, 2))
+
+
+SET_PRICE = text("""
+    UPDATE tools SET config = jsonb_set(config, '{steps,remove,priceCredits}', to_jsonb(:price))
+     WHERE slug = 'cut'
+""").bindparams(bindparam("price", type_=Integer))
+
+
+async def test_a_card_has_the_price_of_today(
+    put: Put, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has been known before, and where it changes while the card is made."""
+    await put("cut", "Cut-out")
+    await put("other", "Other")
+    for price in (7, 9, 7):
+        async with db.transaction() as s:
+            await s.execute(SET_PRICE, {"price": price})
+        async with db.reading() as reader:
+            cards = (await shelf.page(reader, CatalogQuery())).cards
+        assert {card.slug: card.price_credits for card in cards} == {"cut": price, "other": 5}
+
+    async with db.reading() as reader:
+        rows = (await reader.execute(shelf.offered())).all()
+    async with db.transaction() as s:
+        await s.execute(SET_PRICE, {"price": 11})
+        await s.execute(text("DELETE FROM tools WHERE slug = 'other'"))
+    monkeypatch.setattr(prices, "_known", {})
+    async with db.reading() as reader:
+        (card,) = await shelf.cards(reader, rows)
+    assert card.price_credits == 11
 
 
 async def test_what_cannot_be_run_has_no_card(put: Put, db: Database) -> None:

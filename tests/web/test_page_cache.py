@@ -276,6 +276,27 @@ async def test_each_takes_the_shortest_form_it_understands(visitor: httpx.AsyncC
                 assert forms[encoding](raw) == plain.content
 
 
+async def test_a_page_is_compressed_thoroughly_for_who_comes_later(
+    visitor: httpx.AsyncClient, drawings: list[str]
+) -> None:
+    """Once, and its text and its tag stay what they were."""
+
+    async def asked(encoding: str) -> tuple[int, str, bytes]:
+        answer = await visitor.get(CATALOG, headers={"Accept-Encoding": encoding})
+        return int(answer.headers["content-length"]), answer.headers["etag"], answer.content
+
+    for encoding in ("br", "gzip"):
+        first, *known = await asked(encoding)
+        assert await asked(encoding) == (first, *known)
+        async with asyncio.timeout(10):
+            while (later := await asked(encoding))[0] == first:  # noqa: ASYNC110 - nobody says when
+                await asyncio.sleep(0.01)
+        assert later[0] < first * 0.95
+        assert list(later[1:]) == known
+        assert await asked(encoding) == later
+    assert drawings == [CATALOG]
+
+
 async def test_small_answers_and_pictures_go_as_they_are(visitor: httpx.AsyncClient) -> None:
     picture = next(
         piece for piece in (await visitor.get("/en")).text.split('"') if piece.endswith(".webp")

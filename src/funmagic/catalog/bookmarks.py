@@ -51,10 +51,10 @@ async def page(
         query = query.where(kept < tuple_(*_place(cursor)))
     rows = (await s.execute(query)).all()
     if len(rows) <= limit:
-        return Page(shelf.cards(rows), None)
+        return Page(await shelf.cards(s, rows), None)
     last = rows[limit - 1]
     following = encode_cursor(search.microseconds(last.kept_at), str(last.id))
-    return Page(shelf.cards(rows[:limit]), following)
+    return Page(await shelf.cards(s, rows[:limit]), following)
 
 
 def _place(cursor: str) -> tuple[datetime, UUID]:

@@ -64,6 +64,7 @@ RATING_SUM = "rating_counts[1] + " + " + ".join(
     f"{stars} * rating_counts[{stars}]" for stars in range(2, 6)
 )
 RATING_SCORE = f"(35 + {RATING_SUM}) * 1000000::bigint / (10 + {RATING_COUNT})"
+CONFIG_HASH = "hashtextextended(config::text, 0)"
 TITLES = "title || ' '::text || catalog_texts(translations, 'title'::text)"
 ALL_TEXTS = (
     f"{TITLES} || ' '::text || description || ' '::text"
@@ -128,6 +129,9 @@ class Tool(Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
     is_featured: Mapped[bool] = mapped_column(default=False, server_default=false())
     config: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    config_hash: Mapped[int] = mapped_column(
+        BigInteger, Computed(CONFIG_HASH, persisted=True), deferred=True
+    )
     translations: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     usage_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     rating_counts: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{0,0,0,0,0}")

@@ -5,21 +5,20 @@ Nothing here is one person's, so all of it may be kept and shown to anybody.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, cast, func, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from funmagic.catalog import search
-from funmagic.catalog.config import fitting
 from funmagic.catalog.models import Tool, ToolType
+from funmagic.catalog.prices import prices_of
 from funmagic.core.db import Reader
-from funmagic.core.errors import Invalid, NotFound
+from funmagic.core.errors import NotFound
 from funmagic.core.paging import check_limit
 from funmagic.core.translations import Translations, text_in
 from funmagic.toolkit import discovery
@@ -120,12 +119,12 @@ async def page(s: Reader, query: CatalogQuery) -> Page:
         after=query.cursor,
         limit=query.limit,
     )
-    return Page(cards(rows), next_cursor)
+    return Page(await cards(s, rows), next_cursor)
 
 
 async def featured(s: Reader, limit: int = 8) -> tuple[Card, ...]:
     """The tools the operator puts in front, the most used first."""
-    return cards((await s.execute(_featured(), {"most": check_limit(limit)})).all())
+    return await cards(s, (await s.execute(_featured(), {"most": check_limit(limit)})).all())
 
 
 @cache
@@ -162,7 +161,7 @@ async def related(s: AsyncSession, slug: str, limit: int = 4) -> tuple[Card, ...
     if len(alike) < limit:
         further = others.where(Tool.tool_type_id != type_id).limit(limit - len(alike))
         alike = [*alike, *(await s.execute(further)).all()]
-    return cards(alike)
+    return await cards(s, alike)
 
 
 async def rating_of(s: AsyncSession, slug: str) -> Rating:
@@ -188,7 +187,7 @@ def offered() -> Select[Any]:
             Tool.translations,
             ToolType.name.label("type"),
             Tool.thumbnail,
-            cast(Tool.config, Text).label("config"),
+            Tool.config_hash,
             Tool.rating_count,
             Tool.rating_sum,
             Tool.rating_score,
@@ -201,9 +200,9 @@ def offered() -> Select[Any]:
     )
 
 
-def cards(rows: Sequence[Any]) -> tuple[Card, ...]:
+async def cards(s: Reader, rows: Sequence[Any]) -> tuple[Card, ...]:
     """The cards of rows of :func:`offered`; a tool that cannot be run has none."""
-    made = ((row, _prices(row.implementation, row.config)) for row in rows)
+    priced = zip(rows, await prices_of(s, rows), strict=True)
     return tuple(
         Card(
             id=str(row.id),
@@ -221,7 +220,7 @@ def cards(rows: Sequence[Any]) -> tuple[Card, ...]:
             is_featured=row.is_featured,
             created_at=row.created_at,
         )
-        for row, prices in made
+        for row, prices in priced
         if prices
     )
 
@@ -235,20 +234,6 @@ def check_known(implementation: str) -> None:
 def _is_known() -> ColumnElement[bool]:
     known = [plugin.key for plugin in discovery.all_tools()]
     return Tool.implementation == func.any(bindparam("known", known, ARRAY(Text), unique=True))
-
-
-@lru_cache(maxsize=512)
-def _prices(implementation: str, config_json: str) -> dict[str, int]:
-    """What each step costs; nothing where the configuration does not fit this release.
-
-    Reading a configuration takes longer than reading its row, and it seldom changes.
-    """
-    plugin = discovery.tool(implementation)
-    try:
-        steps = fitting(plugin, json.loads(config_json)).steps
-    except Invalid:
-        return {}
-    return {step.id: steps[step.id].price_credits for step in plugin.steps}
 
 
 def _average(total: int, count: int) -> float | None:

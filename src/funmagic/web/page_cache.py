@@ -1,10 +1,11 @@
 """Pages drawn once for all visitors, and every text answer sent compressed.
 
 A handler says :func:`shared` of an answer in which nothing is of one visitor. The layer then keeps
-it, compressed once, for others who ask for the same address without being signed in: for as long
+it for others who ask for the same address without being signed in: for as long
 as the edition it was drawn of is the current one (:mod:`funmagic.core.cache`), and 300 seconds at
 most. Where the database is away, the last one kept is shown, however old, with ``X-Stale-Since``
-and the notice that the page had ready.
+and the notice that the page had ready. Who waits for a drawing gets it compressed quickly; once
+somebody else has asked for it, it is compressed thoroughly for all others.
 
 Only answers to GET are compressed: those to other methods may hold what is told once, such as a new
 key, and the length of a compressed answer says something about what is in it.
@@ -12,6 +13,7 @@ key, and the length of a compressed answer says something about what is in it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -26,7 +28,14 @@ from funmagic.accounts.sessions import SESSION_COOKIE
 from funmagic.core import log as logs
 from funmagic.core.cache import FRESH, Cached, Edition, Together
 from funmagic.core.clock import now
-from funmagic.core.compression import WORTH_BYTES, Encoding, best_encoding, compressed, is_text
+from funmagic.core.compression import (
+    WORTH_BYTES,
+    Effort,
+    Encoding,
+    best_encoding,
+    compressed,
+    is_text,
+)
 from funmagic.core.i18n import LOCALES
 from funmagic.core.middleware import ASGIApp, Message, Receive, Scope, Send
 from funmagic.core.settings import Settings
@@ -79,7 +88,7 @@ class _Answer:
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
-    def encoded(self, encoding: Encoding | None) -> _Answer:
+    def encoded(self, encoding: Encoding | None, effort: Effort = "usual") -> _Answer:
         """The same in an encoding, where that is worth it."""
         headers = [each for each in self.headers if each[0].lower() != b"content-length"]
         body = self.body
@@ -87,7 +96,7 @@ class _Answer:
             if not any(name.lower() == b"vary" and b"Accept-Encoding" in v for name, v in headers):
                 headers.append((b"vary", b"Accept-Encoding"))
             if encoding is not None:
-                body = compressed(body, encoding)
+                body = compressed(body, encoding, effort)
                 headers.append((b"content-encoding", encoding.encode()))
         headers.append((b"content-length", str(len(body)).encode()))
         return _Answer(self.status, headers, body)
@@ -99,7 +108,7 @@ class _Answer:
 
 
 class _Page:
-    """An answer that is kept; each of its forms is made once."""
+    """An answer that is kept, with its forms: in each encoding, whole and for whoever has it."""
 
     def __init__(self, answer: _Answer, note: _Shared, edition: str | None) -> None:
         self._answer = answer
@@ -109,6 +118,8 @@ class _Page:
         self._until = note.until.timestamp()
         self._drawn_at = now()
         self._forms: dict[Encoding | None, tuple[_Answer, _Answer]] = {}
+        self._quick: set[Encoding] = set()
+        self._improving: set[asyncio.Task[None]] = set()  # so that nobody collects them
         self.etag = f'W/"{blake2b(answer.body, digest_size=16).hexdigest()}"'.encode()
         self.size_bytes = 2 * len(answer.body)  # as it is, and in two encodings
 
@@ -127,10 +138,20 @@ class _Page:
         """The page in an encoding, or the answer to whoever has it already by one of ``etags``."""
         made = self._forms.get(encoding)
         if made is None:
-            made = self._forms[encoding] = self._made(encoding)
+            made = self._forms[encoding] = self._made(encoding, "quick")
+            if encoding is not None:
+                self._quick.add(encoding)
+        elif encoding is not None and encoding in self._quick:
+            self._quick.discard(encoding)
+            improving = asyncio.create_task(self._improve(encoding))
+            self._improving.add(improving)
+            improving.add_done_callback(self._improving.discard)
         return made[1] if self.etag in etags else made[0]
 
-    def _made(self, encoding: Encoding | None) -> tuple[_Answer, _Answer]:
+    async def _improve(self, encoding: Encoding) -> None:
+        self._forms[encoding] = await asyncio.to_thread(self._made, encoding, "thorough")
+
+    def _made(self, encoding: Encoding | None, effort: Effort) -> tuple[_Answer, _Answer]:
         given = [each for each in self._answer.headers if each[0].lower() not in OWN_HEADERS]
         headers = [
             *given,
@@ -140,7 +161,7 @@ class _Page:
         ]
         if self._note.stale_since is not None:
             headers.append((b"x-stale-since", self._note.stale_since.isoformat().encode()))
-        whole = _Answer(HTTPStatus.OK, headers, self._answer.body).encoded(encoding)
+        whole = _Answer(HTTPStatus.OK, headers, self._answer.body).encoded(encoding, effort)
         kept = [each for each in headers if each[0].lower() not in BODY_HEADERS]
         return whole, _Answer(HTTPStatus.NOT_MODIFIED, kept, b"")
 
