@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
+import asyncpg
 import pytest
 from sqlalchemy import func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from funmagic.core.db import Database, DatabaseAway
 from funmagic.core.http import as_funmagic_error
+from funmagic.core.reading import Reading
 
 TABLE = text("CREATE TABLE sheep (id int)")
 ONE = select(literal(1))
@@ -36,6 +39,21 @@ async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: 
                 await reader.execute(select(func.pg_terminate_backend(func.pg_backend_pid())))
         async with opened() as reader:
             assert (await reader.execute(ONE)).all() == [(1,)]
+
+
+class Ending:
+    """A connection whose server has said goodbye a moment ago."""
+
+    async def fetch(self, *_: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation is …")
+
+
+async def test_a_connection_that_is_just_ending_is_an_outage(db: Database) -> None:
+    with pytest.raises(DatabaseAway):
+        await Reading(cast(Any, Ending())).execute(ONE)
+    with pytest.raises(DatabaseAway):
+        async with db.transaction():
+            await Ending().fetch()
 
 
 async def test_a_connection_given_up_in_the_middle_goes_back(db: Database) -> None:

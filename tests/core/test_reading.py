@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -76,3 +77,20 @@ async def test_a_table_that_changes_between_two_readings_is_read_as_it_is(db: Da
         await session.execute(sql("ALTER TABLE sheep ALTER id TYPE text"))
     async with db.reading() as reader:
         assert (await reader.execute(every)).all() == [("1",)]
+
+
+async def test_who_is_given_up_in_the_middle_leaves_nothing_to_the_next(db: Database) -> None:
+    """At whatever moment: while a statement is made ready, asked or answered."""
+    given_up = 0
+    for number in range(300):
+        async with db.reading() as reader:
+            try:
+                async with asyncio.timeout(number % 30 / 10_000):
+                    await reader.execute(select(literal_column(f"{number} AS number")))
+                    await reader.execute(select(func.pg_sleep(number % 3 / 1_000)))
+            except TimeoutError:
+                given_up += 1
+        async with db.reading() as reader:
+            other = await reader.execute(select(literal_column(f"{-number}")))
+            assert other.all() == [(-number,)]
+    assert 30 < given_up < 300

@@ -45,6 +45,7 @@ CHANGE_S: Final = 60  # a writer that is silent for longer has died; no transact
 FRESH: Final = timedelta(seconds=300)
 KEPT_S: Final = 86_400  # how long the last copy is there for an outage
 MOST_COPIES: Final = 1_000
+STORE_AFTER_S: Final = 0.01  # whoever the copy was read for gets their answer first
 PATIENCE_S: Final = 1.0  # how long a request waits for Valkey
 AWAY_S: Final = 5.0  # for how long a Valkey that did not answer is left alone
 READ_PATIENCE_S: Final = 5.0  # how long for PostgreSQL, where there is a copy to show instead
@@ -172,7 +173,7 @@ class Edition:
 
     def store(self, edition: str, key: str, copy: bytes) -> None:
         """Keep a copy if ``edition`` still is the one. Nobody waits for it but :meth:`settle`."""
-        storing = asyncio.create_task(self._tell(STORE, 2, EDITION, key, edition, copy, KEPT_S))
+        storing = asyncio.create_task(self._store(key, edition, copy))
         self._storing.add(storing)
         storing.add_done_callback(self._storing.discard)
 
@@ -215,6 +216,10 @@ class Edition:
         replace = "1" if self._is_doubtful else "0"
         self._is_doubtful = False  # until something goes wrong again, be it this or meanwhile
         return str(await self._redis.eval(ISSUE, 1, EDITION, new_token(), CHANGING, replace))
+
+    async def _store(self, key: str, edition: str, copy: bytes) -> bool:
+        await asyncio.sleep(STORE_AFTER_S)
+        return await self._tell(STORE, 2, EDITION, key, edition, copy, KEPT_S)
 
     async def _tell(self, script: str, *arguments: Any) -> bool:
         if time.monotonic() < self._away_until:

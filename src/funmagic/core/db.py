@@ -23,8 +23,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from funmagic.core.outages import LOST, is_passing
 from funmagic.core.outages import DatabaseAway as DatabaseAway
-from funmagic.core.outages import is_passing
 from funmagic.core.reading import Reading
 
 CONNECT_TIMEOUT_S = 5.0
@@ -143,6 +143,8 @@ class Database:
                 if is_outage(error):
                     raise DatabaseAway(str(error.orig)) from error
                 raise
+            except LOST as error:
+                raise DatabaseAway(str(error)) from error
 
     async def ping(self) -> None:
         """Raises where PostgreSQL does not answer."""

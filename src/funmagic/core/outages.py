@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+import asyncpg
+
 # Server-side refusals that say nothing about the statement: connection lost, no resources, shutting
 # down or starting, lock or statement timeout, deadlock, serialisation, idle in transaction.
 # PostgreSQL documentation, appendix A, error codes.
 PASSING_SQLSTATES: Final = ("08", "53", "57P0", "55P03", "57014", "40P01", "40001", "25P03")
+
+# What the driver says of a connection that is gone, and of one whose end it is just hearing of.
+LOST: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class DatabaseAway(Exception):

@@ -17,7 +17,7 @@ import asyncpg
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from funmagic.core.outages import DatabaseAway, is_passing
+from funmagic.core.outages import LOST, DatabaseAway, is_passing
 
 DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
@@ -57,7 +57,7 @@ class Reading:
             if is_passing(error.sqlstate):
                 raise DatabaseAway(str(error)) from error
             raise
-        except (asyncpg.InterfaceError, OSError) as error:  # the connection is gone
+        except (*LOST, OSError) as error:
             raise DatabaseAway(str(error)) from error
         return Found(map(words.row, rows))
 
