@@ -234,6 +234,36 @@ async def test_what_is_known_of_models_outlives_a_failed_test_and_no_other_conne
         assert await known() == ((None, None, None, {}, []) if is_another else failed), change
 
 
+async def test_what_calls_have_cost_is_shown_in_dollars(
+    site: Site, root: httpx.AsyncClient
+) -> None:
+    """Of this vendor, of 30 days, of calls that failed too."""
+    add = text("""
+        INSERT INTO provider_calls (id, task_id, step_id, call_no, provider_key, model, fence,
+                                    state, cost_usd_micros, created_at, finished_at)
+        VALUES (:id, :task, 'remove', 1, :key, 'm', 1, :state, :cost,
+                now() - make_interval(days => :days), now())
+    """)
+    calls = [
+        ("fal", "done", 1_234_000_000, 0),
+        ("fal", "failed", 500_000, 29),
+        ("fal", "done", 9_000_000, 31),
+        ("openai", "done", 4_200, 1),
+    ]
+    page = "/dashboard/providers/fal"
+    assert "No call in the last 30 days." in (await root.get(f"/en{page}")).text
+    async with site.resources.db.transaction() as s:
+        for key, state, cost, days in calls:
+            values = {"key": key, "state": state, "cost": cost, "days": days}
+            await s.execute(add, {"id": new_id(), "task": new_id(), **values})
+    spent = (await root.get(FAL)).json()["spent"]
+    assert spent == {"days": 30, "calls": 2, "usdMicros": 1_234_500_000}
+    assert "$1,234.50 for 2 calls in the last 30 days." in (await root.get(f"/en{page}")).text
+    assert "1.234,50\u00a0$ für 2 Aufrufe" in (await root.get(f"/de{page}")).text
+    openai = (await root.get("/en/dashboard/providers/openai")).text
+    assert "$0.0042 for 1 call in the last 30 days." in openai
+
+
 async def test_the_vendors_words_are_shown_to_admins(site: Site, root: httpx.AsyncClient) -> None:
     async with site.resources.db.transaction() as s:
         await s.execute(

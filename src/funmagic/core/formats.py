@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
 from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency
 
 from funmagic.core.clock import now
 from funmagic.core.i18n import decimal
@@ -14,6 +16,14 @@ def number(value: float, locale: str, digits: int | None = None) -> str:
     """``1,234.5``, ``1.234,5`` or ``1 234,5``; with ``digits`` exactly so many decimals."""
     pattern = None if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
     return decimal(value, locale, pattern)
+
+
+def dollars(micros: int, locale: str) -> str:
+    """Millionths of a US dollar: ``$1,234.50``, ``1.234,50 $``. Below a dollar hundredths of a cent
+    count, as a call to a vendor may cost less than one: ``$0.0042``."""
+    amount = Decimal(micros) / 1_000_000
+    amount = round(amount, 2 if amount >= 1 else 4)
+    return format_currency(amount, "USD", locale=locale, decimal_quantization=False)
 
 
 def day(on: date, locale: str) -> str:

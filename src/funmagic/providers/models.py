@@ -81,6 +81,11 @@ class ProviderCall(Base):
         ),
         CheckConstraint("ask_again_at IS NULL OR state = 'abandoned'", name="ask_again"),
         Index(
+            "ix_provider_calls_costs",
+            *("provider_key", "created_at"),
+            postgresql_include=["cost_usd_micros"],
+        ),
+        Index(
             "ix_provider_calls_ask_again_at",
             "ask_again_at",
             postgresql_where=text("ask_again_at IS NOT NULL"),

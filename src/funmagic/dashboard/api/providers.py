@@ -19,7 +19,7 @@ from funmagic.core.i18n import translate
 from funmagic.core.paging import Page
 from funmagic.core.resources import Resources
 from funmagic.dashboard.forms import FieldView, drawable, retirement
-from funmagic.providers import service
+from funmagic.providers import costs, service
 from funmagic.providers.registry import place_of
 from funmagic.providers.service import Draft, Failure, ProviderState
 
@@ -103,12 +103,21 @@ class TroubleView(CamelModel):
         )
 
 
+class SpentView(CamelModel):
+    """What the calls of the last ``days`` have cost, in millionths of a US dollar."""
+
+    days: int
+    calls: int
+    usd_micros: int
+
+
 class ProviderView(ProviderLine):
     """A provider whole. ``configForm`` is null where the configuration is written as JSON."""
 
     config: dict[str, Any]
     config_form: list[FieldView] | None
     credentials_form: list[FieldView] | None
+    spent: SpentView
     recent_troubles: list[TroubleView]
 
 
@@ -222,6 +231,7 @@ async def provider_view(resources: Resources, key: str, locale: str) -> Provider
     async with resources.db.transaction() as session:
         state = await service.one(session, resources.vault, key)
         troubles = await service.troubles_of(session, key)
+        spent = await costs.spent_on(session, key)
     adapter = state.adapter
     return ProviderView(
         **_line(state, locale),
@@ -230,6 +240,7 @@ async def provider_view(resources: Resources, key: str, locale: str) -> Provider
         credentials_form=drawable(adapter.credentials_model, locale)
         if adapter.credentials_model
         else None,
+        spent=SpentView(days=costs.DAYS, calls=spent.calls, usd_micros=spent.usd_micros),
         recent_troubles=[TroubleView.of(failure) for failure in troubles],
     )
 

@@ -62,7 +62,7 @@ def environment(settings: Settings) -> Environment:
         kept=_kept,
         part=_part,
     )
-    env.filters.update(number=_number, moment=_moment, ago=_ago)
+    env.filters.update(number=_number, dollars=_dollars, moment=_moment, ago=_ago)
     return env
 
 
@@ -157,6 +157,11 @@ def _href(context: Context, path: str) -> str:
 @pass_context
 def _number(context: Context, value: float, digits: int | None = None) -> str:
     return formats.number(value, context["page"].locale, digits)
+
+
+@pass_context
+def _dollars(context: Context, micros: int) -> str:
+    return formats.dollars(micros, context["page"].locale)
 
 
 @pass_context
