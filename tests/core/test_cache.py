@@ -384,6 +384,17 @@ async def test_an_answer_that_came_too_late_answers_no_later_question(
     assert await edition.current() == newer
 
 
+async def test_those_who_want_copies_at_once_do_not_wait_in_one_queue(
+    edition: Edition, copies: Copies, source: Source
+) -> None:
+    """Where hundreds do, the last of them would take it for Valkey's silence."""
+    await copies.of("key", int, source.read)
+    await edition.settle()
+    async with edition._copies._turn, asyncio.timeout(0.5):
+        assert await edition.stored("key") is not None
+    assert edition._away_until == 0.0
+
+
 async def test_another_releases_copy_is_read_anew(
     edition: Edition, copies: Copies, source: Source
 ) -> None:

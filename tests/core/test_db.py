@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, cast
 
 import asyncpg
 import pytest
-from sqlalchemy import func, literal, select, text
+from sqlalchemy import event, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from funmagic.core.db import Database, DatabaseAway
 from funmagic.core.http import as_funmagic_error
 from funmagic.core.reading import Reading
+from funmagic.core.settings import Settings
 
 TABLE = text("CREATE TABLE sheep (id int)")
 ONE = select(literal(1))
@@ -41,19 +43,64 @@ async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: 
             assert (await reader.execute(ONE)).all() == [(1,)]
 
 
+@dataclass
 class Ending:
-    """A connection whose server has said goodbye a moment ago."""
+    """A connection of the driver's that fails, because its server has ended it or by mistake."""
+
+    has_ended: bool
 
     async def fetch(self, *_: object) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 12; another operation is …")
 
+    def is_closed(self) -> bool:
+        return self.has_ended
 
-async def test_a_connection_that_is_just_ending_is_an_outage(db: Database) -> None:
+
+async def test_only_a_connection_that_has_ended_is_an_outage(db: Database) -> None:
     with pytest.raises(DatabaseAway):
-        await Reading(cast(Any, Ending())).execute(ONE)
-    with pytest.raises(DatabaseAway):
-        async with db.transaction():
-            await Ending().fetch()
+        await Reading(cast(Any, Ending(has_ended=True))).execute(ONE)
+    with pytest.raises(asyncpg.InternalClientError):
+        await Reading(cast(Any, Ending(has_ended=False))).execute(ONE)
+    async with db.reading() as reader:
+        both = await asyncio.gather(
+            reader.execute(ONE), reader.execute(ONE), return_exceptions=True
+        )
+    assert asyncpg.InterfaceError in [type(answer) for answer in both]
+
+
+@pytest.mark.parametrize("trouble", [asyncpg.InterfaceError, asyncpg.InternalClientError])
+async def test_a_connection_that_ends_while_it_is_made_is_an_outage(
+    settings: Settings, trouble: type[Exception]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise trouble("connection is closed")
+
+    db = Database(settings.database_url.get_secret_value())
+    event.listen(db.engine.sync_engine, "connect", refuse)
+    for opened in (db.transaction, db.reading):
+        with pytest.raises(DatabaseAway):
+            async with opened():
+                pass
+    event.remove(db.engine.sync_engine, "connect", refuse)
+    for opened in (db.transaction, db.reading):
+        async with opened() as reader:
+            assert (await reader.execute(ONE)).all() == [(1,)]
+    await db.close()
+
+
+async def test_a_connection_given_up_in_the_middle_is_not_used_again(settings: Settings) -> None:
+    """It may be given up because nothing comes from it any more, and nothing ever will."""
+    db = Database(settings.database_url.get_secret_value(), pool_size=1)
+    its_id = select(func.pg_backend_pid())
+    for opened in (db.transaction, db.reading):
+        async with opened() as reader:
+            before = (await reader.execute(its_id)).all()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), opened() as reader:
+                await reader.execute(select(func.pg_sleep(5)))
+        async with opened() as reader:
+            assert (await reader.execute(its_id)).all() != before
+    await db.close()
 
 
 async def test_a_connection_given_up_in_the_middle_goes_back(db: Database) -> None:

@@ -242,13 +242,15 @@ async def test_what_calls_have_cost_is_shown_in_dollars(
         INSERT INTO provider_calls (id, task_id, step_id, call_no, provider_key, model, fence,
                                     state, cost_usd_micros, created_at, finished_at)
         VALUES (:id, :task, 'remove', 1, :key, 'm', 1, :state, :cost,
-                now() - make_interval(days => :days), now())
+                now() - make_interval(days => :days),
+                CASE CAST(:state AS text) WHEN 'intent' THEN NULL ELSE now() END)
     """)
     calls = [
         ("fal", "done", 1_234_000_000, 0),
         ("fal", "failed", 500_000, 29),
         ("fal", "done", 9_000_000, 31),
         ("openai", "done", 4_200, 1),
+        ("openai", "intent", 0, 1),  # not made yet
     ]
     page = "/dashboard/providers/fal"
     assert "No call in the last 30 days." in (await root.get(f"/en{page}")).text

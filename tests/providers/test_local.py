@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -150,6 +151,16 @@ async def test_a_killed_process_breaks_one_call_and_the_next_works(
         await cut_out("coffee.jpg", report=kill_it)
     assert trouble.value.trouble is Trouble.BROKEN
     assert alpha_at(cutout_of(await cut_out("coffee.jpg")), 290, 150) == 255
+
+
+async def test_a_child_is_measured_by_its_own_memory(cut_out: CutOut, local: Local) -> None:
+    """Next to a large worker it would be replaced after every photo."""
+    await local.close()
+    held = b"\1" * (600 * 1024**2)
+    del held
+    peak_megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    answer = await cut_out("coffee.jpg")
+    assert 20 < answer.result.meta["peakMegabytes"] < peak_megabytes - 100
 
 
 async def test_a_process_killed_while_idle_is_not_noticed(cut_out: CutOut, local: Local) -> None:

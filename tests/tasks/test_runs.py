@@ -149,7 +149,10 @@ async def test_images_that_cannot_be_worked_on_are_explained_and_cost_nothing(
     await assert_books_balance(resources)
     async with resources.db.transaction() as session:
         answered = await session.execute(
-            text("SELECT state, response ->> 'unusable' IS NOT NULL FROM provider_calls")
+            text("""
+                SELECT state, response ->> 'unusable' IS NOT NULL FROM provider_calls
+                 WHERE state <> 'abandoned'
+            """)  # a worker that is slow to renew its lease loses a task to the next attempt
         )
         assert [tuple(row) for row in answered] == [("done", True)]
 

@@ -187,11 +187,12 @@ class Edition:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                found = await self._copies.get(key)
+                held = self._copies if self._copies.is_free else self._redis
+                found = await held.get(key)
         except (RedisError, OSError, TimeoutError) as error:
             self._note_away(error)
             return None
-        return None if found is None else found.encode()
+        return None if found is None else str(found).encode()
 
     async def forget(self, key: str) -> None:
         """Keep no copy of what is not there any more."""
@@ -248,6 +249,11 @@ class _Line:
         self._redis = redis
         self._connection: AbstractConnection | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody would have to wait for their turn."""
+        return not self._turn.locked()
 
     async def get(self, key: str) -> str | None:
         """The value of a key. Raises RedisError, OSError and TimeoutError."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, event, text
@@ -59,6 +60,9 @@ def async_url(database_url: str) -> URL:
     """``postgresql://…`` as SQLAlchemy's asyncpg address; ``?host=`` names a socket folder."""
     return make_url(database_url).set(drivername="postgresql+asyncpg")
 
+
+# Whatever goes wrong while a connection is made.
+NOT_CONNECTED: Final = (OSError, TimeoutError, SQLAlchemyError, *LOST)
 
 ENDINGS = "endings"  # what is to be done once a session's transaction is over
 
@@ -122,10 +126,13 @@ class Database:
         """
         try:
             connection = await self.engine.raw_connection()
-        except (OSError, TimeoutError, SQLAlchemyError, AsyncAdapt_asyncpg_dbapi.Error) as error:
+        except (*NOT_CONNECTED, AsyncAdapt_asyncpg_dbapi.Error) as error:
             raise DatabaseAway(str(error)) from error
         try:
             yield Reading(connection.driver_connection)
+        except asyncio.CancelledError:  # given up, maybe because the line has gone silent
+            connection.invalidate()
+            raise
         finally:
             connection.close()  # goes back to the pool, without a word to the server
 
@@ -134,7 +141,7 @@ class Database:
         async with session:
             try:
                 await session.connection()
-            except (OSError, TimeoutError, SQLAlchemyError) as error:
+            except NOT_CONNECTED as error:
                 raise DatabaseAway(str(error)) from error
             try:
                 yield
@@ -143,8 +150,6 @@ class Database:
                 if is_outage(error):
                     raise DatabaseAway(str(error.orig)) from error
                 raise
-            except LOST as error:
-                raise DatabaseAway(str(error)) from error
 
     async def ping(self) -> None:
         """Raises where PostgreSQL does not answer."""

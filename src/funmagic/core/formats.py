@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_currency
@@ -20,9 +20,12 @@ def number(value: float, locale: str, digits: int | None = None) -> str:
 
 def dollars(micros: int, locale: str) -> str:
     """Millionths of a US dollar: ``$1,234.50``, ``1.234,50 $``. Below a dollar hundredths of a cent
-    count, as a call to a vendor may cost less than one: ``$0.0042``."""
+    count, each one begun, as a call to a vendor may cost less: ``$0.0042``."""
     amount = Decimal(micros) / 1_000_000
-    amount = round(amount, 2 if amount >= 1 else 4)
+    if amount >= 1:
+        amount = round(amount, 2)
+    elif amount:
+        amount = amount.quantize(Decimal("0.0001"), ROUND_UP).normalize()
     return format_currency(amount, "USD", locale=locale, decimal_quantization=False)
 
 

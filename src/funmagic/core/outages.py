@@ -11,7 +11,8 @@ import asyncpg
 # PostgreSQL documentation, appendix A, error codes.
 PASSING_SQLSTATES: Final = ("08", "53", "57P0", "55P03", "57014", "40P01", "40001", "25P03")
 
-# What the driver says of a connection that is gone, and of one whose end it is just hearing of.
+# What the driver says of a connection that is gone, or whose end it is just hearing of; of one that
+# is open, they are mistakes in its use.
 LOST: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 

@@ -58,6 +58,8 @@ class Reading:
                 raise DatabaseAway(str(error)) from error
             raise
         except (*LOST, OSError) as error:
+            if not self._connection.is_closed():
+                raise
             raise DatabaseAway(str(error)) from error
         return Found(map(words.row, rows))
 

@@ -13,7 +13,9 @@ DAYS: Final = 30
 SPENT = text("""
     SELECT count(*) AS calls, coalesce(sum(cost_usd_micros), 0)::bigint AS usd_micros
       FROM provider_calls
-     WHERE provider_key = :key AND created_at > now() - make_interval(days => :days)
+     WHERE provider_key = :key
+       AND created_at > now() - make_interval(days => :days)
+       AND state <> 'intent'
 """)
 
 
@@ -26,6 +28,6 @@ class Spent:
 
 
 async def spent_on(s: AsyncSession, key: str) -> Spent:
-    """The calls of the last :data:`DAYS`, those that failed too: some vendors charge for them."""
+    """The calls made within the last :data:`DAYS`; also those that failed, as some are charged."""
     row = (await s.execute(SPENT, {"key": key, "days": DAYS})).one()
     return Spent(row.calls, row.usd_micros)

@@ -83,7 +83,7 @@ class ProviderCall(Base):
         Index(
             "ix_provider_calls_costs",
             *("provider_key", "created_at"),
-            postgresql_include=["cost_usd_micros"],
+            postgresql_include=["state", "cost_usd_micros"],
         ),
         Index(
             "ix_provider_calls_ask_again_at",

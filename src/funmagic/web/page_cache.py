@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -149,7 +150,8 @@ class _Page:
         return made[1] if self.etag in etags else made[0]
 
     async def _improve(self, encoding: Encoding) -> None:
-        self._forms[encoding] = await asyncio.to_thread(self._made, encoding, "thorough")
+        with suppress(RuntimeError):  # this process is ending
+            self._forms[encoding] = await asyncio.to_thread(self._made, encoding, "thorough")
 
     def _made(self, encoding: Encoding | None, effort: Effort) -> tuple[_Answer, _Answer]:
         given = [each for each in self._answer.headers if each[0].lower() not in OWN_HEADERS]

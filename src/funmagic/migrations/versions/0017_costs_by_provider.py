@@ -13,7 +13,7 @@ depends_on = None
 def upgrade() -> None:
     op.execute("""
         CREATE INDEX ix_provider_calls_costs ON provider_calls (provider_key, created_at)
-               INCLUDE (cost_usd_micros)
+               INCLUDE (state, cost_usd_micros)
     """)
 
 
