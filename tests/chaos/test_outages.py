@@ -93,7 +93,7 @@ async def ended_at_last(person: Person, task_id: str) -> dict[str, Any]:
     """The task's end; pages may answer 503 while their servers come back."""
     for _ in range(100):
         try:
-            return await person.ended(task_id, wait_s=90)
+            return await person.ended(task_id, wait_s=150)
         except KeyError:  # no task in the answer, but an error
             await asyncio.sleep(0.2)
     raise AssertionError("the site does not come back")
