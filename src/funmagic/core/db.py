@@ -120,7 +120,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
-        """A connection for what is read outside a transaction, in a third of a transaction's time.
+        """A connection for what is read outside a transaction, by the driver itself.
 
         Raises :class:`DatabaseAway`, as does what is read.
         """
